@@ -1,0 +1,64 @@
+"""
+The names that `agentid` puts into tokens, keys and files, all derived from one constant.
+
+Whoever renames something here renames it everywhere. OpenTelemetry attributes are not here: only
+`agentid.record` knows those.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "AGENT_CLAIM",
+    "AUDIT_USE",
+    "AUTHORIZATION_TYPE",
+    "CREDENTIAL_TYP",
+    "CREDENTIAL_USE",
+    "GRANT_TYP",
+    "GRANT_USE",
+    "JWT_SVID_TYP",
+    "JWT_SVID_USE",
+    "KEY_USES",
+    "ON_BEHALF_OF_CLAIM",
+    "POSSESSION_CONTEXT",
+    "URN",
+    "grant_issuer",
+]
+
+URN: Final = "urn:x-agentid"
+"""The root of every name of our own."""
+
+AGENT_CLAIM: Final = f"{URN}:agent"
+"""The claim of a credential that says who the agent is: name, owner, purpose, instance."""
+
+ON_BEHALF_OF_CLAIM: Final = f"{URN}:obo"
+"""The claim of a grant that names the person for whom the agent acts."""
+
+POSSESSION_CONTEXT: Final = f"{URN}:possession".encode()
+"""Comes before a challenge that an agent signs, so that the signature can never pass for a token's."""
+
+CREDENTIAL_TYP: Final = "wit+jwt"
+GRANT_TYP: Final = "agentid-del+jwt"
+JWT_SVID_TYP: Final = "JWT"
+
+CREDENTIAL_USE: Final = "wit-svid"
+JWT_SVID_USE: Final = "jwt-svid"
+GRANT_USE: Final = "agentid-grant"
+AUDIT_USE: Final = "agentid-audit"
+
+KEY_USES: Final = (CREDENTIAL_USE, JWT_SVID_USE, GRANT_USE, AUDIT_USE)
+"""What a key of an authority can be for. One key, one use."""
+
+AUTHORIZATION_TYPE: Final = "agentid_access"
+"""The RFC 9396 `type` of one entry of a grant's `authorization_details`."""
+
+
+def grant_issuer(trust_domain: str) -> str:
+    """
+    Say who issues the grants of *trust_domain*.
+
+    It differs from the issuer of credentials on purpose: a token of one kind names an issuer that
+    the other kind does not know.
+    """
+    return f"{URN}:authority:{trust_domain}"
