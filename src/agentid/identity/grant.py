@@ -1,0 +1,149 @@
+"""
+The grant: what the holder of a key may do, and what only after a person said yes.
+
+A grant travels as a chain of tokens, the authority's first. For now a chain has one link: handing a
+part on is refused, and everything here is written by link so that more can follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from agentid import names
+from agentid.errors import ConfigurationError, DelegationError
+from agentid.identity.credential import holder_key
+from agentid.identity.token import GRANT, refused
+from agentid.permission import Permission
+from agentid.signing import PublicKey
+
+if TYPE_CHECKING:
+    from agentid.identity.claims import AccessDetail
+
+__all__ = ["DEFAULT_MAX_DEPTH", "MAX_DEPTH", "Grant"]
+
+MAX_DEPTH: Final = 8
+"""How often any grant may be handed on."""
+
+DEFAULT_MAX_DEPTH: Final = 2
+"""How often a grant may be handed on: an agent, its sub-agent, and that one's helper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """
+    What the holder of a key may do. Only the code that verified a chain, or is about to sign one, makes it.
+
+    Attributes:
+        token_id: The `jti` of the last link.
+        holder_key: Whoever proves this key holds the grant.
+        allow: What may be done.
+        ask: What may be done after a person said yes; where both match, asking wins.
+        issued_at: Unix seconds.
+        expires_at: Unix seconds; at this moment it is over.
+        depth: How often it was handed on.
+        max_depth: How often it may be.
+        chain_ids: The `jti` of each link, the authority's first; one revoked kills the grant.
+        on_behalf_of: The person for whom the agent acts.
+    """
+
+    token_id: str
+    holder_key: PublicKey
+    allow: tuple[Permission, ...]
+    ask: tuple[Permission, ...]
+    issued_at: int
+    expires_at: int
+    depth: int
+    max_depth: int
+    chain_ids: tuple[str, ...]
+    on_behalf_of: str | None = None
+
+    @property
+    def holder(self) -> str:
+        """The thumbprint of the key that holds the grant."""
+        return self.holder_key.thumbprint
+
+    @property
+    def token_ids(self) -> tuple[str, ...]:
+        """The ids of which any one, revoked, takes this back: the whole chain's."""
+        return self.chain_ids
+
+    def to_claims(self, trust_domain: str) -> dict[str, Any]:
+        """Give the claims of the authority's link that says this."""
+        claims: dict[str, Any] = {
+            "iss": names.grant_issuer(trust_domain),
+            "jti": self.token_id,
+            "iat": self.issued_at,
+            "exp": self.expires_at,
+            "cnf": {"jwk": self.holder_key.jwk},
+            "del_depth": self.depth,
+            "del_max_depth": self.max_depth,
+            "authorization_details": [*_details(self.allow, "allow"), *_details(self.ask, "ask")],
+        }
+        if self.on_behalf_of is not None:
+            claims[names.ON_BEHALF_OF_CLAIM] = {"sub": self.on_behalf_of}
+        return claims
+
+    @classmethod
+    def from_root_claims(cls, claims: dict[str, Any], *, trust_domain: str) -> Grant:
+        """
+        Read the claims of the authority's link.
+
+        Raises:
+            CredentialError: They are not a grant's of *trust_domain*, or name a type, action, pattern,
+                effect or constraint that is not known.
+            DelegationError: It is a later link of a chain.
+        """
+        from agentid.identity.claims import GrantClaims, read  # loads pydantic
+
+        read_claims = read(GrantClaims, claims, GRANT)
+        if read_claims.iss != names.grant_issuer(trust_domain):
+            raise refused(GRANT, "it is not of the authority of this trust domain")
+        if read_claims.del_depth != 0:
+            raise DelegationError("The grant was refused", why="its first link is not the authority's")
+        return cls(
+            token_id=read_claims.jti,
+            holder_key=holder_key(read_claims.cnf.jwk, GRANT),
+            allow=tuple(_permissions(read_claims.authorization_details, "allow")),
+            ask=tuple(_permissions(read_claims.authorization_details, "ask")),
+            issued_at=read_claims.iat,
+            expires_at=read_claims.exp,
+            depth=0,
+            max_depth=read_claims.del_max_depth,
+            chain_ids=(read_claims.jti,),
+            on_behalf_of=read_claims.person.sub if read_claims.person is not None else None,
+        )
+
+
+def _details(permissions: Iterable[Permission], effect: Literal["allow", "ask"]) -> Iterator[dict[str, Any]]:
+    # Neighbours that differ only in the pattern share an entry; the order in which they were given stays.
+    # Compared as constraints and not as JSON, where Python takes `true`, `1` and `1.0` for the same.
+    for (action, _), group in groupby(permissions, key=lambda p: (p.action, p.constraints)):
+        alike = list(group)
+        detail: dict[str, Any] = {
+            "type": names.AUTHORIZATION_TYPE,
+            "actions": [action],
+            "locations": [str(permission.resource) for permission in alike],
+            "effect": effect,
+        }
+        if constraints := alike[0].constraints_data():
+            detail["constraints"] = constraints
+        yield detail
+
+
+def _permissions(details: Iterable[AccessDetail], effect: str) -> Iterator[Permission]:
+    for detail in details:
+        if detail.effect != effect:
+            continue
+        for action in detail.actions:
+            for location in detail.locations:
+                yield _permission(action, location, detail.constraints)
+
+
+def _permission(action: str, location: str, constraints: dict[str, Any]) -> Permission:
+    try:
+        return Permission.build(action, location, constraints)
+    except ConfigurationError as error:
+        raise refused(GRANT, f"of a permission in it, {error.what}") from None

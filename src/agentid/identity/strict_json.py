@@ -1,0 +1,73 @@
+"""
+JSON read strictly: what two readers could understand differently is refused.
+
+`json` accepts duplicate members (the last wins), `NaN`, UTF-16, lone surrogates and numbers of any
+length. In a signed document each is a way to be read as one thing here and as another there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final, cast
+
+__all__ = ["StrictJSONError", "parse_object"]
+
+_MAX_DIGITS: Final = 20
+"""A sign and 63 bits, which is as far as constraints go."""
+
+
+class StrictJSONError(Exception):
+    """The text is not JSON that everyone reads alike. Never leaves `agentid.identity`; its text is a fixed phrase."""
+
+
+def parse_object(data: bytes | str) -> dict[str, Any]:
+    """
+    Read one JSON object.
+
+    Raises:
+        StrictJSONError: It is not UTF-8, not JSON, not an object, too deep, repeats a member, or has a
+            number or text that not every reader understands alike.
+    """
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        value = _DECODER.decode(text)
+        # `ensure_ascii=False` never needs an escape for text beyond ASCII, so this costs ordinary tokens nothing.
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeError:
+        raise StrictJSONError("it is not valid UTF-8") from None
+    except (ValueError, RecursionError):
+        raise StrictJSONError("it is not valid JSON") from None
+    if not isinstance(value, dict):
+        raise StrictJSONError("it is not a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise StrictJSONError("it has a member twice")
+    return members
+
+
+def _refuse(_constant: str) -> Any:
+    raise StrictJSONError("it has a number that is not finite")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise StrictJSONError("it has a number that is not finite")
+    return number
+
+
+def _short(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise StrictJSONError("it has a number that is too long")
+    return int(text)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite, parse_int=_short
+)

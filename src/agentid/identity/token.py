@@ -1,0 +1,267 @@
+"""
+Signed tokens: the compact form that a credential, a grant or a JWT-SVID travels in.
+
+Decoding applies RFC 8725 in full, in this order, and refuses at the first doubt:
+
+1. text, and not too long;
+2. three segments of canonical base64url, so that one token has one spelling;
+3. a header of exactly `alg`, `kid` and `typ`: nothing that names, embeds or locates a key, no `crit`, no `zip`;
+4. the `typ` of this kind of token, and an `alg` that is allowed for it;
+5. a key of the right use with that `kid`, whose own algorithm is that `alg`;
+6. the signature; only then are the claims read, as strict JSON;
+7. `iat`, `nbf` and `exp`, whole numbers, within the longest lifetime of this kind.
+
+What a claim means is not known here. PyJWT does the signature (`agentid.signing`), and none of the
+rest: it accepts any `typ`, repeated members, `NaN`, padding, a missing `exp` and a string for `exp`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from binascii import a2b_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from agentid import names
+from agentid.errors import ConfigurationError, CredentialError, CredentialExpiredError
+from agentid.identity.strict_json import StrictJSONError, parse_object
+from agentid.signing import ED25519, ES256, PublicKey, Signer, b64url, is_key_id
+
+__all__ = ["CREDENTIAL", "GRANT", "JWT_SVID", "Lifetime", "TokenKind", "decode", "encode", "read_unverified"]
+
+MAX_TIME: Final = 253_402_300_799
+"""The last second of the year 9999; what lies beyond cannot be shown as a date."""
+
+_MAX_HEADER: Final = 1024
+_COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_HEADER: Final = {"alg", "kid", "typ"}
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+
+
+class _End(NamedTuple):
+    """How a segment of some length ends: the padding it was stripped of, and its possible last characters."""
+
+    text: bytes
+    last: bytes
+
+
+# The last character carries bits that no byte uses. They must be zero, or one token had many spellings.
+_ENDS: Final = {
+    0: _End(b"", b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+    2: _End(b"==", b"AQgw"),
+    3: _End(b"=", b"AEIMQUYcgkosw048"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKind:
+    """
+    What sets one kind of token apart from every other: `typ`, signing key, algorithms, limits.
+
+    INVARIANT: no two kinds share a `typ` or a key use, so no token passes for another kind.
+
+    Attributes:
+        name: What error texts call it.
+        typ: Its media type, without `application/`.
+        use: Which keys sign it.
+        algs: Which algorithms may sign it.
+        max_lifetime: Seconds from `iat` to `exp`, at most.
+        max_size: Characters, at most.
+    """
+
+    name: str
+    typ: str
+    use: str
+    algs: frozenset[str]
+    max_lifetime: int
+    max_size: int = 16 * 1024
+
+
+# SPIFFE allows no EdDSA for credentials and SVIDs.
+CREDENTIAL: Final = TokenKind("credential", names.CREDENTIAL_TYP, names.CREDENTIAL_USE, frozenset({ES256}), 24 * 3600)
+JWT_SVID: Final = TokenKind("JWT-SVID", names.JWT_SVID_TYP, names.JWT_SVID_USE, frozenset({ES256}), 300)
+# A hundred thousand permissions fit into a grant, which is what the index of `agentid.policy` is built for.
+GRANT: Final = TokenKind(
+    "grant", names.GRANT_TYP, names.GRANT_USE, frozenset({ES256, ED25519}), 24 * 3600, max_size=8 * 1024 * 1024
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """
+    From when to when a token is good, in Unix seconds.
+
+    The leeway for clocks that differ is given once, to a token that has not started: `exp` means what
+    it says, and nothing outlives it.
+    """
+
+    starts: int
+    ends: int
+
+    @classmethod
+    def of(cls, claims: Mapping[str, Any], kind: TokenKind) -> Lifetime:
+        """Read `iat`, `nbf` and `exp`; a `bool`, a fraction or text is none of them."""
+        issued, expires = _second(claims, "iat", kind), _second(claims, "exp", kind)
+        starts = _second(claims, "nbf", kind) if "nbf" in claims else issued
+        if not 0 < expires - issued <= kind.max_lifetime:
+            raise refused(kind, f"it must end after it was issued and within {kind.max_lifetime} seconds")
+        return cls(max(starts, issued), expires)
+
+    def check(self, kind: TokenKind, now: float, leeway: float) -> None:
+        """Refuse a token that has not started or is over; `now` is one moment for the whole check."""
+        # Written so that a clock that answers NaN refuses.
+        if not now < self.ends:
+            raise CredentialExpiredError(
+                f"The {kind.name} has expired", why=f"it was good until {self.ends}", fix="Issue the agent again"
+            )
+        if not now + leeway >= self.starts:
+            raise refused(kind, f"it is not good before {self.starts}")
+
+
+def encode(signer: Signer, kind: TokenKind, claims: Mapping[str, Any]) -> str:
+    """
+    Sign *claims* as a token of *kind*.
+
+    Raises:
+        ConfigurationError: The claims are not JSON, or the token would be longer than its reader accepts.
+    """
+    header = {"alg": signer.alg, "kid": signer.kid, "typ": kind.typ}
+    try:
+        signing_input = f"{_segment(header)}.{_segment(claims)}"
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigurationError(
+            f"The {kind.name} was not issued",
+            why="it has a value that JSON cannot carry, such as infinity or half a character",
+        ) from None
+    token = f"{signing_input}.{b64url(signer.sign(signing_input.encode('ascii')))}"
+    if len(token) > kind.max_size:
+        raise ConfigurationError(
+            f"The {kind.name} was not issued",
+            why=f"it would be longer than {kind.max_size} characters",
+            fix="Write fewer or wider permissions, or shorter texts",
+        )
+    return token
+
+
+def decode(
+    token: object,
+    kind: TokenKind,
+    keys: Mapping[str, PublicKey],
+    *,
+    now: float,
+    leeway: float,
+) -> tuple[dict[str, Any], Lifetime]:
+    """
+    Give the claims of a token of *kind* that one of *keys* signed and that is good *now*, and for how long.
+
+    Args:
+        token: Anything; only text can be a token.
+        kind: What it has to be.
+        keys: By id; only keys that may sign this kind.
+        now: Unix seconds.
+        leeway: Seconds by which the issuer's clock may be ahead of ours.
+
+    Raises:
+        CredentialError: It is not such a token. Says why, never what was in it.
+        CredentialExpiredError: It was one and is over.
+    """
+    head, payload, signature, signing_input = _split(token, kind)
+    header = _header(head, kind)
+    alg, kid = header["alg"], header["kid"]
+    if alg not in kind.algs:
+        raise refused(kind, "its algorithm is not allowed")
+    key = keys.get(kid)
+    if key is None:
+        raise refused(kind, "no key of its issuer has its `kid`")
+    if key.alg != alg:
+        raise refused(kind, "its algorithm is not its key's")
+    if not key.verify(signing_input, signature):
+        raise refused(kind, "its signature does not verify")
+    claims = _object(payload, kind)
+    lifetime = Lifetime.of(claims, kind)
+    lifetime.check(kind, now, leeway)
+    return claims, lifetime
+
+
+def read_unverified(token: object, kind: TokenKind) -> dict[str, Any]:
+    """
+    Give what a token says without believing it: for showing one's own, never for deciding.
+
+    Raises:
+        CredentialError: It does not have the shape of such a token.
+    """
+    head, payload, _, _ = _split(token, kind)
+    _header(head, kind)
+    claims = _object(payload, kind)
+    Lifetime.of(claims, kind)
+    return claims
+
+
+def refused(kind: TokenKind, why: str, *, fix: str = "") -> CredentialError:
+    """Make the error for a token that is not accepted; *why* is a fixed phrase, never a part of the token."""
+    return CredentialError(f"The {kind.name} was refused", why=why, fix=fix)
+
+
+def check_text(token: object, kind: TokenKind) -> str:
+    """Give the token if it is text of bearable length: the one thing to know before it is even looked up."""
+    # Exactly `str`: a subclass could compare equal to a token that was verified before.
+    if type(token) is not str:
+        raise refused(kind, "it is not text")
+    if len(token) > kind.max_size:
+        raise refused(kind, f"it is longer than {kind.max_size} characters")
+    return token
+
+
+def _split(token: object, kind: TokenKind) -> tuple[bytes, bytes, bytes, bytes]:
+    text = check_text(token, kind)
+    found = _COMPACT.fullmatch(text)
+    if found is None:
+        raise refused(kind, "it is not three segments of base64url")
+    data = text.encode("ascii")
+    first, second = found.end(1), found.end(2)
+    if first > _MAX_HEADER:
+        raise refused(kind, "its header is too long")
+    return (
+        _unsegment(data[:first], kind),
+        _unsegment(data[first + 1 : second], kind),
+        _unsegment(data[second + 1 :], kind),
+        data[:second],
+    )
+
+
+def _header(data: bytes, kind: TokenKind) -> dict[str, str]:
+    header = _object(data, kind)
+    if header.keys() != _HEADER or not all(isinstance(value, str) for value in header.values()):
+        raise refused(kind, "its header must have `alg`, `kid` and `typ`, and nothing else")
+    if header["typ"].lower().removeprefix("application/") != kind.typ.lower():
+        raise refused(kind, f"its `typ` is not `{kind.typ}`")
+    if not is_key_id(header["kid"]):
+        raise refused(kind, "its `kid` is not one")
+    return header
+
+
+def _object(data: bytes, kind: TokenKind) -> dict[str, Any]:
+    try:
+        return parse_object(data)
+    except StrictJSONError as error:
+        raise refused(kind, f"of a part of it, {error}") from None
+
+
+def _segment(value: Mapping[str, Any]) -> str:
+    return b64url(json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8"))
+
+
+def _unsegment(segment: bytes, kind: TokenKind) -> bytes:
+    padding = _ENDS.get(len(segment) % 4)
+    if padding is None or segment[-1] not in padding.last:
+        raise refused(kind, "a segment is not canonical base64url")
+    return a2b_base64(segment.translate(_STANDARD) + padding.text)
+
+
+def _second(claims: Mapping[str, Any], name: str, kind: TokenKind) -> int:
+    value = claims.get(name)
+    if type(value) is not int or not 0 <= value <= MAX_TIME:
+        raise refused(kind, f"its `{name}` is not a whole number of seconds")
+    return value
