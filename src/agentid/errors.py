@@ -167,8 +167,10 @@ class AccessDeniedError(Error):
         self._text = (what, why, fix, for_model or self._for_model)
 
     @classmethod
-    def explained(cls, decision: Any, agent: str, explain: Callable[[], tuple[str, str, str, str]]) -> AccessDeniedError:
-        """An error whose text *explain* puts together, as (what, why, fix, for a model), if somebody reads it."""
+    def explained(
+        cls, decision: Any, agent: str, explain: Callable[[], tuple[str, str, str, str]]
+    ) -> AccessDeniedError:
+        """An error whose text *explain* puts together, if somebody reads it: what, why, fix, for a model."""
         # Past `__init__`: a denial that nobody reads should cost little more than any exception.
         error = cls.__new__(cls)
         error.decision = decision

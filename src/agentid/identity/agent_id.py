@@ -22,7 +22,7 @@ MAX_NAME: Final = 128
 _AGENT: Final = "agent"
 _SCHEME: Final = "spiffe"
 _TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
-_SEGMENT: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]+")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
 _PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)*")
 
 
@@ -59,8 +59,6 @@ class AgentId:
         """
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _refused(type(text).__name__, "it is not text")
-        if len(text) > MAX_ID:
-            raise _refused(text, f"it is longer than {MAX_ID} bytes")
         scheme, separator, rest = text.partition("://")
         if not separator or scheme.lower() != _SCHEME:
             raise _refused(text, "it does not start with `spiffe://`")

@@ -4,6 +4,7 @@ MAY IT: pure rules. No I/O, no clock, no globals; the same question always has t
 - `request`: the question, as subject, action, resource and context.
 - `decision`: the answer, with a reason from a closed list.
 - `index`: permissions compiled so that finding one costs the same among ten and among a hundred thousand.
+- `exclusion`: whether a value provably lies outside of a constraint.
 - `policy`: the guard's own rules, which only narrow what a grant allows.
 - `rules`: a grant and a policy put together; `Rules.decide` is the decision.
 """

@@ -7,6 +7,7 @@ from typing import Any
 
 from agentid.permission import Permission
 from agentid.policy.decision import Decision
+from agentid.policy.exclusion import may_concern
 from agentid.policy.index import PermissionIndex
 from agentid.policy.policy import Policy
 from agentid.resource import Key
@@ -48,12 +49,17 @@ class Rules:
             # The pattern fits and the arguments do not: worth telling apart from "not granted at all".
             near = self._ask.near(action, key) or self._allow.near(action, key)
             return _NOTHING if near is None else Decision("deny", "constraint_violation", near)
-        if ask is not None:
-            return Decision("ask", "approval_required", ask)
-        asked = self._policy_ask.first(action, key, arguments)
+        # Allowed, and perhaps to be asked about: by the policy, or by a permission that cannot judge the arguments. A
+        # number passed as text must not get past "ask from 100 upwards".
+        asked = ask or self._doubtful(action, key, arguments) or self._policy_ask.first(action, key, arguments)
         if asked is not None:
             return Decision("ask", "approval_required", asked)
         return Decision("allow", "granted", granted)
+
+    def _doubtful(self, action: str, key: Key, arguments: Mapping[str, Any]) -> Permission | None:
+        """A constrained `ask` that may well concern this call, or None."""
+        _, constrained = self._ask.fitting(action, key)
+        return next((permission for permission in constrained if may_concern(permission, arguments)), None)
 
     def outline(self, action: str, key: Key) -> Decision | tuple[Permission, ...] | None:
         """
