@@ -206,6 +206,23 @@ def test_our_check_of_the_curve_agrees_with_that_of_cryptography(x, y, nudge):
             PublicKey.from_jwk({"kty": "EC", "crv": "P-256", "x": b64url(points[0]), "y": b64url(points[1])})
 
 
+@pytest.mark.parametrize("name", ["x", "y"])
+@pytest.mark.parametrize("alg", [ES256, ED25519])
+def test_a_coordinate_has_one_spelling(alg, name):
+    """A reader that is lenient would take each of these for the same key."""
+    jwk = PrivateKey.generate(alg).public_jwk
+    value = jwk.get(name)
+    if value is None:
+        return
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    unused = [value[:-1] + alphabet[alphabet.index(value[-1]) | bits] for bits in (1, 2, 3)]
+
+    PublicKey.from_jwk(jwk)
+    for other in (*unused, value + "\n", value + "=", value + "A", " " + value, value[:20] + "\n" + value[20:]):
+        with pytest.raises(CredentialError, match="canonical base64url"):
+            PublicKey.from_jwk({**jwk, name: other})
+
+
 def test_a_coordinate_beyond_the_prime_is_refused(key):
     """It is the same point to arithmetic, and another key by its text."""
     number = 0

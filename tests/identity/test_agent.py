@@ -248,6 +248,13 @@ def test_loading_does_not_verify(saved, clock, trust):
         trust.verify_agent(agent)
 
 
+@pytest.mark.parametrize("name", ["missing.json", "a\x00b", "x" * 300, ""])
+def test_a_file_that_is_not_there_is_refused(tmp_path, name):
+    """With our error, whatever the name is."""
+    with pytest.raises(ConfigurationError, match=r"could not be read|not an ordinary file"):
+        Agent.load(f"{tmp_path}/{name}")
+
+
 @pytest.mark.parametrize("path", [None, 1, b"bot.json", object(), []])
 def test_a_path_is_text_or_a_path(bot, path):
     """Not a file descriptor, above all."""

@@ -218,10 +218,9 @@ def test_a_link_or_a_file_of_another_user_is_refused(path, tmp_path, owned):
     assert {"link": "a link made by another user", "file": "belongs to another user"}[owned] in refusal(link)
 
 
+@posix
 def test_the_owner_is_checked_without_root_too(path, monkeypatch):
     """By pretending to be somebody else."""
-    if os.name != "posix":
-        pytest.skip("owners")
     monkeypatch.setattr(private_file.os, "geteuid", lambda: 12345)
     real = os.fstat
 
@@ -381,10 +380,9 @@ def test_a_file_that_is_too_large_is_refused(path):
     assert "larger than 65536 bytes" in refusal(path)
 
 
+@posix
 def test_a_file_that_says_it_is_small_is_read_no_further(path, monkeypatch):
     """Some files do not know their size."""
-    if os.name != "posix":
-        pytest.skip("owners")
     path.write_text(path.read_text() + "#" * 64 * 1024)
     real = os.fstat
 

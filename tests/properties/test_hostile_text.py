@@ -10,10 +10,10 @@ from __future__ import annotations
 import string
 import time
 import unicodedata
-from collections import Counter
 from urllib.parse import unquote
 
-from hypothesis import HealthCheck, given, settings
+from generated import enough, tried
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentid.constraint import from_data
@@ -57,44 +57,36 @@ ADDRESS = ["https://", ":443", ":0443", ":", "[::1]", "127.1", "0x7f.1", "xn--a"
 HOSTILE = [*STRUCTURE, *CONTROL, *ENCODED, *LOOK_ALIKE, *INVISIBLE, *BROKEN, *ADDRESS]
 PLAIN = ["a", "crm", "c-42", "acme.example", "ada@acme.example", "read:", "write:", "crm/", "https://acme.example/"]
 
-hostile_text = st.lists(st.sampled_from([*HOSTILE, *PLAIN * 8]) | st.text(max_size=3), max_size=4).map("".join)
-# Twice the stars, so that enough of the patterns have one.
-wild_text = st.lists(st.sampled_from([*HOSTILE, *PLAIN * 8, *["*", "/*", "/**"] * 20]), max_size=4).map("".join)
+WILD = ["*", "/*", "/**"]
+ANY = (
+    [chr(c) for c in range(0x20, 0x250)]
+    + [chr(c) for c in range(0x2000, 0x2070)]
+    + [chr(c) for c in range(0xFF00, 0xFF60)]
+)
+
+
+def hostile(rng, *more):
+    """A few pieces, each plain, hostile or any character."""
+    return "".join(rng.choice(rng.choice([PLAIN, PLAIN, HOSTILE, ANY, *more])) for _ in range(rng.randint(1, 4)))
+
+
+hostile_text = st.lists(st.sampled_from([*HOSTILE, *PLAIN]), max_size=4).map("".join)
 keys = st.sampled_from(["exactly", "one_of", "between", "starts_with", "matches_resource", "contains", "any_of", "x"])
 huge = st.integers(4500, 5000).map(lambda digits: 10**digits)
-junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | hostile_text | st.binary(max_size=3) | st.builds(object),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.tuples(inner) | st.dictionaries(keys | hostile_text, inner, max_size=2)
-    ),
-    max_leaves=6,
+leaf = (
+    st.none() | st.booleans() | st.integers() | st.floats() | hostile_text | st.binary(max_size=3) | st.builds(object)
 )
+
+
+def around(inner):
+    """The same, in a list, a tuple or a dictionary."""
+    return st.lists(inner, max_size=3) | st.tuples(inner) | st.dictionaries(keys | hostile_text, inner, max_size=2)
+
+
+junk = leaf | around(leaf) | around(around(leaf))
 PARSERS = [Resource.parse, ResourcePattern.parse, Permission.parse, from_data, literal_segment]
 OTHERS = ["crm", "crm/a", "crm/a/b", "crm/x", "hr/a", "a", "https://acme.example/a", "file:///etc/passwd"]
 ELSEWHERE = [Resource.parse(text) for text in OTHERS]
-
-
-def cases(count):
-    return settings(
-        max_examples=count, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-    )
-
-
-def tried(count, law, *strategies):
-    """Run *law* with generated values and a counter, which says how often what was the case."""
-    counted = Counter()
-
-    @cases(count)
-    @given(st.tuples(*strategies))
-    def check(values):
-        law(counted, *values)
-
-    check()
-    return counted
-
-
-def enough(counted, **least):
-    return {case: counted[case] for case, wanted in least.items() if counted[case] < wanted}
 
 
 def read(parse, value):
@@ -138,7 +130,8 @@ def ordinary(segment):
 def test_a_hostile_value_is_one_segment_or_refused():
     """It cannot become a separator, a dot segment or a wildcard, whoever decodes it below."""
 
-    def law(counted, text):
+    def law(rng, counted):
+        text = hostile(rng)
         segment = read(literal_segment, text)
         counted["refused" if segment is None else "read"] += 1
         if segment is not None:
@@ -153,12 +146,13 @@ def test_a_hostile_value_is_one_segment_or_refused():
             ]
             assert ordinary(segment)
 
-    assert {} == enough(tried(2000, law, hostile_text), read=250, refused=500, odd=120)
+    assert {} == enough(tried(6000, law), read=250, refused=500, odd=120)
 
 
 def test_hostile_text_names_one_resource_or_is_refused():
-    def law(counted, text, after):
-        text = "crm/" + text if after else text
+    def law(rng, counted):
+        after = rng.random() < 0.5
+        text = "crm/" + hostile(rng) if after else hostile(rng)
         resource = read(Resource.parse, text)
         counted["refused" if resource is None else "read"] += 1
         if resource is not None:
@@ -171,12 +165,13 @@ def test_hostile_text_names_one_resource_or_is_refused():
             assert all(ordinary(segment) for segment in resource.segments)
             assert str(resource).isprintable()
 
-    assert {} == enough(tried(2000, law, hostile_text, st.booleans()), read=250, refused=500, odd=100)
+    assert {} == enough(tried(6000, law), read=250, refused=500, odd=100)
 
 
 def test_hostile_text_is_a_pattern_that_matches_as_written_or_is_refused():
-    def law(counted, text, after):
-        text = "crm/" + text if after else text
+    def law(rng, counted):
+        after = rng.random() < 0.5
+        text = "crm/" + hostile(rng, WILD) if after else hostile(rng, WILD)
         pattern = read(ResourcePattern.parse, text)
         counted["refused" if pattern is None else "read"] += 1
         if pattern is not None:
@@ -188,12 +183,13 @@ def test_hostile_text_is_a_pattern_that_matches_as_written_or_is_refused():
             assert pattern.rest == text.endswith("**")
             assert not after or pattern.parts[:4] == ("", "", "", "crm")
 
-    assert {} == enough(tried(2000, law, wild_text, st.booleans()), read=200, refused=300, wild=100)
+    assert {} == enough(tried(6000, law), read=200, refused=300, wild=100)
 
 
 def test_hostile_text_is_a_permission_that_reads_back_or_is_refused():
-    def law(counted, text, after):
-        text = "read:crm/" + text if after else text
+    def law(rng, counted):
+        after = rng.random() < 0.5
+        text = "read:crm/" + hostile(rng) if after else hostile(rng)
         permission = read(Permission.parse, text)
         counted["refused" if permission is None else "read"] += 1
         if permission is not None:
@@ -201,10 +197,10 @@ def test_hostile_text_is_a_permission_that_reads_back_or_is_refused():
             assert permission.action == text.partition(":")[0]
             assert not after or Permission.parse("read:crm/**").covers(permission)
 
-    assert {} == enough(tried(1500, law, hostile_text, st.booleans()), read=150, refused=300)
+    assert {} == enough(tried(6000, law), read=150, refused=300)
 
 
-@cases(1000)
+@settings(max_examples=1500, derandomize=True, deadline=None, database=None)
 @given(junk | huge)
 def test_junk_is_refused_by_each_parser_with_one_of_our_errors(value):
     for parse in (

@@ -116,5 +116,5 @@ def _bad(path: str | os.PathLike[str], why: str) -> ConfigurationError:
     return ConfigurationError(
         f"The {_WHAT} {quote(os.fspath(path))} was refused",
         why=why,
-        fix="Restore it from a backup, or move it away to let a new authority be made, which no old agent will satisfy",
+        fix="Restore it from a backup, or move it away: a new authority is made, and agents of the old one are refused",
     )

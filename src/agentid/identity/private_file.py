@@ -47,7 +47,7 @@ def read_private(path: str | os.PathLike[str], *, what: str, max_size: int) -> b
         descriptor = os.open(file, os.O_RDONLY | _FLAGS | _NON_BLOCKING)
         try:
             # The opened file is looked at, not the name: between two looks a name can change its file.
-            _check(os.fstat(descriptor), file, what, max_size)
+            _check(os.fstat(descriptor), file, what)
             with os.fdopen(descriptor, "rb", closefd=False) as opened:
                 data = opened.read(max_size + 1)
         finally:
@@ -55,7 +55,7 @@ def read_private(path: str | os.PathLike[str], *, what: str, max_size: int) -> b
     except (OSError, ValueError) as error:
         raise _cannot("read", file, what, error) from None
     if len(data) > max_size:
-        raise _too_large(file, what, max_size)
+        raise ConfigurationError(f"The {what} {quote(file)} was refused", why=f"it is larger than {max_size} bytes")
     return data
 
 
@@ -121,7 +121,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _check(found: os.stat_result, file: Path, what: str, max_size: int) -> None:
+def _check(found: os.stat_result, file: Path, what: str) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise ConfigurationError(f"The {what} {quote(file)} was refused", why="it is not an ordinary file")
     if os.name == "posix" and found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -131,8 +131,6 @@ def _check(found: os.stat_result, file: Path, what: str, max_size: int) -> None:
             fix=f"Run {quote(f'chmod 600 {file}', limit=400)}, and make a new one if they may have read it",
         )
     _check_owner(found, file, what, "it belongs to another user")
-    if found.st_size > max_size:
-        raise _too_large(file, what, max_size)
 
 
 def _check_owner(found: os.stat_result, file: Path, what: str, why: str) -> None:
@@ -141,10 +139,6 @@ def _check_owner(found: os.stat_result, file: Path, what: str, why: str) -> None
         raise ConfigurationError(
             f"The {what} {quote(file)} was refused", why=why, fix="Give it to the user who runs this program"
         )
-
-
-def _too_large(file: Path, what: str, max_size: int) -> ConfigurationError:
-    return ConfigurationError(f"The {what} {quote(file)} was refused", why=f"it is larger than {max_size} bytes")
 
 
 def _cannot(verb: str, file: Path, what: str, error: Exception) -> ConfigurationError:
