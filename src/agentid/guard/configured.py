@@ -1,0 +1,54 @@
+"""From a configuration file to what a guard is wired to: trust, policy, and how its agents are issued."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from agentid.config import Config
+from agentid.errors import ConfigurationError, nearest, quote
+from agentid.identity import Authority
+from agentid.policy import Policy
+
+if TYPE_CHECKING:
+    from agentid.identity import Agent, TrustAnchor
+
+__all__ = ["wire"]
+
+log = logging.getLogger("agentid")
+
+
+def wire(path: str | PathLike[str] | None) -> tuple[TrustAnchor, Policy, Callable[[str], Agent]]:
+    """
+    Read a configuration and open its authority, which is made when missing.
+
+    Raises:
+        ConfigurationError: There is no file, or it is wrong.
+    """
+    config = Config.find() if path is None else Config.load(path)
+    if config is None:
+        raise ConfigurationError(
+            "there is no configuration file here or above",
+            fix="Write an `agentid.toml`, or make the guard with `Guard(authority.trust)`",
+        )
+    _warn_unenforced(config)
+    authority = Authority.open(config.authority, trust_domain=config.trust_domain)
+
+    def issue(name: str) -> Agent:
+        entry = config.agents.get(name)
+        if entry is None:
+            raise ConfigurationError(f"the configuration has no agent {quote(name)}", fix=nearest(name, config.agents))
+        return authority.issue(
+            name, allow=entry.allow, ask=entry.ask, ttl=entry.ttl, owner=entry.owner, purpose=entry.purpose
+        )
+
+    return authority.trust, Policy.of(config), issue
+
+
+def _warn_unenforced(config: Config) -> None:
+    """Say which tables are read and not acted on yet: a rule that only looks enforced is worse than none."""
+    for table, there in (("[[flow]]", config.flows), ("[limits]", config.limits), ("[audit]", config.audit)):
+        if there:
+            log.warning("%s is read and kept, but this version does not act on it", table)

@@ -1,0 +1,114 @@
+"""The text of refusals: what was refused, why, and how to allow it. Put together only when read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from agentid.errors import AccessDeniedError, ApprovalRefusedError, NoActingAgentError, quote
+from agentid.policy import Decision
+from agentid.record import Access
+
+if TYPE_CHECKING:
+    from agentid.guard.session import Session
+
+__all__ = ["denial", "denied", "no_agent", "session_ended"]
+
+_SHOWN = 5
+
+
+def no_agent(tool: str) -> NoActingAgentError:
+    """Nobody is acting here."""
+    return NoActingAgentError(
+        f"no agent is acting in tool {quote(tool)}",
+        why="it was called outside of a session, or in a thread that the session did not follow into",
+        fix="Call it inside `with guard.acting_as(agent):`, or hand it over wrapped by `propagate` or `session.bind`",
+    )
+
+
+def session_ended(agent: str, tool: str) -> NoActingAgentError:
+    """The session in which this was started is over."""
+    return NoActingAgentError(
+        f"the session of {quote(agent)} has ended before tool {quote(tool)}",
+        why="a task, thread or stream outlived the session it was started in",
+        fix="Wait for it inside `with guard.acting_as(agent):`, or open a session of its own for it",
+    )
+
+
+def denied(session: Session, tool: str, access: Access | None, decision: Decision, why: str) -> AccessDeniedError:
+    """What to raise for *decision* about *access*; without one, the arguments named no resource."""
+    return denial(session, tool, access, decision, why)()
+
+
+def denial(
+    session: Session, tool: str, access: Access | None, decision: Decision, why: str = ""
+) -> Callable[[], AccessDeniedError]:
+    """What makes that error, again and again: each raise needs one of its own, and none needs its text."""
+    kind = ApprovalRefusedError if decision.reason == "approval_missing" else AccessDeniedError
+    name = session.agent.name
+
+    def explain() -> tuple[str, str, str, str]:
+        return _explain(session, tool, access, decision, why)
+
+    return lambda: kind.explained(decision, name, explain)
+
+
+def _explain(
+    session: Session, tool: str, access: Access | None, decision: Decision, why: str
+) -> tuple[str, str, str, str]:
+    name = session.agent.name
+    if decision.reason == "error":
+        return (
+            f"{name} may not call tool {quote(tool)}",
+            why,
+            "Look at the chained exception, and at the requirement of the tool",
+            "not permitted: it could not be decided",
+        )
+    if access is None:
+        return (
+            f"{name} may not call tool {quote(tool)}",
+            why or "its arguments name no resource",
+            "Pass a plain name for each placeholder of its requirement",
+            "not permitted: the arguments name no resource",
+        )
+    wanted = quote(access, limit=200)
+    what = f"{name} may not {wanted} in tool {quote(tool)}"
+    model = f"not permitted: {access.action} {quote(access.resource, limit=200)[1:-1]}"
+    match decision.reason:
+        case "policy_forbid":
+            return what, f"the policy forbids {quote(decision.permission)}", "Take that out of `forbid`", model
+        case "constraint_violation":
+            missing = _unknown_names(decision, why)
+            return what, f"its grant allows only {quote(decision.permission, limit=300)}{missing}", (
+                "Call it within these constraints, or issue the agent with wider ones"
+            ), model  # fmt: skip
+        case "approval_missing":
+            return what, f"a person must approve, and {quote(why, limit=200)[1:-1]}", (
+                "Pass approver= to `Guard`, such as `TerminalApprover()`, and answer in time"
+            ), f"{model}: a person did not approve"  # fmt: skip
+        case _:
+            return what, f"its grant {_held(session, access)}", _fix(access), model
+
+
+def _unknown_names(decision: Decision, why: str) -> str:
+    return f"; {why}" if why and decision.permission else ""
+
+
+def _held(session: Session, access: Access) -> str:
+    held = [*session.grant.allow, *session.grant.ask]
+    if not held:
+        return "allows nothing"
+    # What it may do with the same action tells most about what is missing.
+    held.sort(key=lambda p: p.action != access.action)
+    return f"allows {_list(map(str, held[:_SHOWN]))}" + (
+        f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
+    )
+
+
+def _list(items: Iterable[str]) -> str:
+    return ", ".join(quote(item) for item in items)
+
+
+def _fix(access: Access) -> str:
+    text = quote(access, limit=200)[1:-1]
+    return f'To allow it, issue the agent with allow=["{text}"], or ask=["{text}"] to let a person decide'

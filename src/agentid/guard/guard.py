@@ -1,0 +1,257 @@
+"""The guard: where decisions are enforced. It joins who, may and record; the steps are in `enforce`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar, cast
+
+from agentid.errors import ConfigurationError, quote
+from agentid.guard.calls import around
+from agentid.guard.data_access import DataAccess
+from agentid.guard.session import Session
+from agentid.guard.telemetry import captures_content
+from agentid.policy import Policy, Rules
+from agentid.record import Access, AccessRecord, Audit, Metrics, Observer, TracerProvider, Tracing
+from agentid.resource import Resource
+
+if TYPE_CHECKING:
+    from agentid.guard.approval import Approver
+    from agentid.identity import Agent, Grant, TrustAnchor
+
+__all__ = ["Guard", "ObserveOnlyGuard"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MAX_RULES: Final = 4096
+log = logging.getLogger("agentid")
+
+
+class Guard:
+    """
+    Enforces who may do what, and records what was done.
+
+    Args:
+        trust: Verifies agents; usually `authority.trust`.
+        policy: The guard's own rules, which only narrow what grants allow.
+        approver: Asks a person, sync or async; without one, whatever must be asked is refused.
+        audit: Where decisions are written before the act. If it cannot be written, the call is refused.
+        observers: Get each record, best effort.
+        limits: Not supported in this version; must be None.
+        tracer_provider: Where spans go; by default the global one, if any is set.
+
+    Raises:
+        ConfigurationError: An argument is not what it should be.
+    """
+
+    enforcement: ClassVar[Literal["enforced", "monitor"]] = "enforced"
+
+    def __init__(
+        self,
+        trust: TrustAnchor,
+        *,
+        policy: Policy | None = None,
+        approver: Approver | None = None,
+        audit: Audit | None = None,
+        observers: Iterable[Observer] = (),
+        limits: None = None,
+        tracer_provider: TracerProvider | None = None,
+    ) -> None:
+        if not hasattr(trust, "verify_agent"):
+            raise ConfigurationError(
+                f"{quote(type(trust).__name__)} is no trust anchor", fix="Pass `authority.trust` to Guard"
+            )
+        if policy is not None and not isinstance(policy, Policy):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"{quote(type(policy).__name__)} is no policy",
+                fix='Pass Policy(forbid=[…]) or Policy.load("agentid.toml")',
+            )
+        if limits is not None:
+            raise ConfigurationError(
+                "limits are not supported in this version", why="a limit that nobody enforces would only look safe"
+            )
+        if approver is not None and not callable(approver):
+            raise ConfigurationError(f"approver {quote(type(approver).__name__)} cannot be called")
+        if audit is not None and not hasattr(audit, "write"):
+            raise ConfigurationError(f"audit {quote(type(audit).__name__)} cannot be written to")
+        if tracer_provider is not None and not hasattr(tracer_provider, "get_tracer"):
+            raise ConfigurationError(f"{quote(type(tracer_provider).__name__)} is no tracer provider")
+        self.trust = trust
+        self.policy = policy or Policy()
+        self.approver = approver
+        self.audit = audit
+        self.observers = _callables(observers)
+        self.tracing = Tracing(tracer_provider)
+        self.clock: Callable[[], float] = trust.clock
+        self.monotonic_ns: Callable[[], int] = time.perf_counter_ns
+        self.captures_content = captures_content()
+        self._metrics: Metrics | None = None
+        self._rules: OrderedDict[int, tuple[Grant, Rules]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._configured: Callable[[str], Agent] | None = None
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | PathLike[str] | None = None,
+        *,
+        approver: Approver | None = None,
+        audit: Audit | None = None,
+        observers: Iterable[Observer] = (),
+        tracer_provider: TracerProvider | None = None,
+    ) -> Guard:
+        """
+        A guard as `agentid.toml` says; its agents are issued by name with `agent`.
+
+        Args:
+            path: The file; by default the nearest one, in the current folder or above it.
+            approver: As for `Guard`.
+            audit: As for `Guard`.
+            observers: As for `Guard`.
+            tracer_provider: As for `Guard`.
+
+        Raises:
+            ConfigurationError: The file is missing or wrong; the message names the line.
+        """
+        from agentid.guard.configured import wire
+
+        trust, policy, issue = wire(path)
+        guard = cls(
+            trust, policy=policy, approver=approver, audit=audit, observers=observers, tracer_provider=tracer_provider
+        )
+        guard._configured = issue
+        return guard
+
+    def agent(self, name: str) -> Agent:
+        """
+        Issue an agent as the configuration file says.
+
+        Raises:
+            ConfigurationError: The file has no agent of that name, or the guard was made without a file.
+        """
+        if self._configured is None:
+            raise ConfigurationError(
+                f"there is no configured agent {quote(name)}",
+                why="this guard was made without a configuration file",
+                fix='Use `Guard.from_config("agentid.toml")`, or `authority.issue(…)`',
+            )
+        return self._configured(name)
+
+    def acting_as(self, agent: Agent, *, task: str = "") -> Session:
+        """
+        A session in which *agent* acts, to be used as a context manager, sync or async.
+
+        Args:
+            agent: Verified here: credential, grant, and that it holds its key.
+            task: What it was asked to do. Shown to approvers, so do not put secrets into it.
+
+        Raises:
+            CredentialError: The agent could not be verified.
+        """
+        if not hasattr(agent, "credential_token"):
+            raise ConfigurationError(
+                f"{quote(type(agent).__name__)} is no agent", fix="Pass what `authority.issue(…)` returned"
+            )
+        if not isinstance(task, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"the task is {quote(type(task).__name__)}, and it must be text")
+        verified = self.trust.verify_agent(agent, now=self.clock())
+        return Session(self, agent, verified, self._rules_for(verified.grant), task)
+
+    def bind(self, agent: Agent, function: F, *, task: str = "") -> F:
+        """
+        A version of *function* each call of which runs in a session of its own, as *agent*.
+
+        For frameworks that run tools in threads of their own.
+        """
+        self.acting_as(agent).close()  # whatever is wrong with the agent is wrong now
+
+        from agentid.guard.bound import BoundCall
+
+        return around(function, lambda _args, _kwargs: BoundCall(self.acting_as(agent, task=task)))
+
+    def access(self, action: str, resource: str | Resource, **facts: Any) -> DataAccess:
+        """
+        Guard a block that is no function: the same seven steps, as a context manager, sync or async.
+
+        ```python
+        with guard.access("read", "crm/customers/c-42"):
+            row = connection.execute(…)
+        ```
+
+        Args:
+            action: One of the six.
+            resource: What is touched, literally: no wildcards.
+            facts: Values that constraints may look at, as arguments of a tool.
+
+        Raises:
+            ConfigurationError: The action or resource is not one.
+        """
+        return DataAccess(self, action, resource, facts)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether an allowed call needs nothing but a span: nobody else is told, and no content is captured."""
+        return (
+            self.enforcement == "enforced" and self.audit is None and not self.observers and not self.captures_content
+        )
+
+    # --- for the enforcement function -------------------------------------------------------------
+
+    def labels(self, accesses: tuple[Access, ...]) -> tuple[str, ...]:
+        """The configured labels of all these resources, sorted."""
+        if not self.policy.data:
+            return ()
+        return tuple(sorted({label for access in accesses for label in self.policy.labels(access.resource.key)}))
+
+    def observe(self, record: AccessRecord) -> None:
+        """Give a finished record to each observer; what one raises is logged and changes nothing."""
+        for observer in self.observers:
+            try:
+                observer(record)
+            except Exception as failure:  # noqa: BLE001 -- an observer only watches
+                log.warning("observer failed on %s: %s", record.tool, type(failure).__name__)
+
+    def metrics(self) -> Metrics | None:
+        """The instruments, or None while nobody measures."""
+        if self._metrics is None:
+            self._metrics = Metrics.current()
+        return self._metrics
+
+    def _rules_for(self, grant: Grant) -> Rules:
+        """The grant and the policy compiled, once for each grant."""
+        with self._lock:
+            # By the verified object, and never by an id inside: whoever signs a grant chooses that.
+            found = self._rules.get(id(grant))
+            if found is None:
+                found = self._rules[id(grant)] = grant, Rules(grant.allow, grant.ask, self.policy)
+                if len(self._rules) > _MAX_RULES:
+                    self._rules.popitem(last=False)
+            return found[1]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.trust.trust_domain}>"
+
+
+def _callables(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    try:
+        found = tuple(observers)
+    except TypeError:
+        found = (None,)
+    if not all(map(callable, found)):
+        raise ConfigurationError("an observer cannot be called", fix="Pass a list of functions that take one record")
+    return cast("tuple[Observer, ...]", found)
+
+
+class ObserveOnlyGuard(Guard):
+    """
+    Lets every call run and records what would have been refused, as `would_deny`.
+
+    For finding out what an agent needs. It protects nothing: a class of its own, so that no flag can turn
+    a guard into this.
+    """
+
+    enforcement: ClassVar[Literal["enforced", "monitor"]] = "monitor"

@@ -1,0 +1,197 @@
+"""A tool as the guard knows it: its name, its signature, and what each call of it requires."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from typing import Any, Final, cast
+
+from agentid.errors import ConfigurationError, quote
+from agentid.guard.binding import MAX_RESOURCES, Computed, Requirement, Template, Unbindable, check_names
+from agentid.guard.calls import name_of, unwrap_partial
+from agentid.record import Access
+from agentid.record import attributes as names
+
+__all__ = ["Tool"]
+
+_GENERIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class Tool:
+    """
+    What a decorated function declares, read once.
+
+    Args:
+        function: What is guarded.
+        requirements: Templates, or functions that compute what no template can say.
+        sinks: Parameters that decide where or what an effect hits.
+
+    Raises:
+        ConfigurationError: A requirement or sink does not fit the function's parameters.
+    """
+
+    __slots__ = (
+        "_args",
+        "_kwargs",
+        "attributes",
+        "collected",
+        "is_exact",
+        "name",
+        "requirements",
+        "signature",
+        "sinks",
+        "span_name",
+        "variadic",
+    )
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        requirements: Iterable[str | Callable[..., Any]],
+        sinks: Collection[str] = (),
+    ) -> None:
+        self.name = name_of(function)
+        # What a partial holds already is an argument like any other.
+        self._args: tuple[Any, ...] = ()
+        self._kwargs: dict[str, Any] = {}
+        inner = function
+        while isinstance(inner, partial):
+            held = cast("partial[Any]", inner)
+            self._args, self._kwargs = (*held.args, *self._args), {**held.keywords, **self._kwargs}
+            inner = held.func
+        self.signature = signature_of(inner)
+        self.is_exact = inner is function and _is_exact(inner, self.signature)
+        parameters = self.signature.parameters
+        keyword = [p.name for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+        self.variadic: str | None = keyword[0] if keyword else None
+        self.collected = frozenset(p.name for p in parameters.values() if p.kind in _GENERIC)
+        self.requirements: tuple[Requirement, ...] = tuple(self._requirement(item) for item in requirements)
+        if not self.requirements:
+            raise ConfigurationError(
+                f"tool {quote(self.name)} requires nothing",
+                why="a guarded tool names what it touches",
+                fix='Write @requires("read:…"), or leave the decorator away',
+            )
+        if isinstance(sinks, str):
+            raise ConfigurationError(f"`sinks` of tool {quote(self.name)} is text", fix=f"Write sinks={{{sinks!r}}}")
+        check_names(sinks, parameters, what="sink", tool=self.name)
+        self.sinks = frozenset(sinks)
+        self.span_name = f"{names.EXECUTE_TOOL} {self.name}"
+        self.attributes = self._describe(function)
+
+    def _requirement(self, item: str | Callable[..., Any]) -> Requirement:
+        parameters = self.signature.parameters
+        if isinstance(item, str):
+            template = Template(item)
+            # With `**kwargs` the tool may take any name; one that a call lacks is refused at the call.
+            if self.variadic is None:
+                check_names(template.names, parameters, what="placeholder", tool=self.name)
+            return template
+        if not callable(item):
+            raise ConfigurationError(
+                f"not a requirement: {quote(type(item).__name__)}", why="it must be text or a function"
+            )
+        if inspect.iscoroutinefunction(item):
+            raise ConfigurationError(
+                f"the requirement computed for tool {quote(self.name)} is async", fix="Let a plain function compute it"
+            )
+        wanted = signature_of(item).parameters
+        if any(p.kind in _GENERIC or p.kind is inspect.Parameter.POSITIONAL_ONLY for p in wanted.values()):
+            raise ConfigurationError(
+                f"the requirement computed for tool {quote(self.name)} takes arguments without names",
+                fix="Let it take the tool's parameters by name",
+            )
+        needed = tuple(name for name, p in wanted.items() if p.default is inspect.Parameter.empty)
+        check_names(needed, parameters, what="parameter", tool=self.name)
+        return Computed(item, tuple(name for name in wanted if name in parameters))
+
+    def _describe(self, function: Callable[..., Any]) -> dict[str, str]:
+        """The attributes that are the same for each call."""
+        described = {
+            names.OPERATION_NAME: names.EXECUTE_TOOL,
+            names.TOOL_NAME: self.name,
+            names.TOOL_TYPE: "function",
+        }
+        inner = unwrap_partial(function)
+        qualified = getattr(inner, "__qualname__", type(inner).__qualname__)
+        module = getattr(inner, "__module__", "")
+        described[names.CODE_FUNCTION] = f"{module}.{qualified}" if module else qualified
+        description = (inspect.getdoc(inner) or "").partition("\n")[0]
+        if description:
+            described[names.TOOL_DESCRIPTION] = description
+        described[names.TOOL_ID] = f"urn:x-agentid:tool:{described[names.CODE_FUNCTION]}"
+        actions = {item.action for item in self.requirements if isinstance(item, Template)}
+        if actions:
+            effects = {names.EFFECT_OF[action] for action in actions}
+            described[names.TOOL_EFFECT] = max(effects, key=names.EFFECTS_BY_REACH.index)
+        return described
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """
+        The call's arguments by parameter name, defaults included; those of `**kwargs` by their own name.
+
+        Raises:
+            TypeError: The call does not fit the signature, as Python itself would say.
+        """
+        if self._args or self._kwargs:
+            args, kwargs = (*self._args, *args), {**self._kwargs, **kwargs}
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        arguments = bound.arguments
+        if self.variadic is not None:
+            # A parameter of the tool wins over a stray keyword of the same name.
+            arguments = {**arguments[self.variadic], **arguments}
+        return arguments
+
+    def accesses(self, arguments: Mapping[str, Any]) -> tuple[Access, ...]:
+        """
+        What this call does to which resources, without repetition, in the order declared.
+
+        Raises:
+            Unbindable: The arguments name no resource, or an odd one.
+        """
+        found: dict[Access, None] = {}
+        for requirement in self.requirements:
+            found.update(dict.fromkeys(requirement.bind(arguments)))
+            if len(found) > MAX_RESOURCES:
+                raise Unbindable(f"it names more than {MAX_RESOURCES} resources")
+        if not found:
+            raise Unbindable("the call names no resource at all")
+        return tuple(found)
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """
+    The parameters that really receive the arguments.
+
+    A wrapper that takes `*args, **kwargs` hides them, so what it says to wrap is believed; a wrapper with
+    parameters of its own is taken at its word.
+
+    Raises:
+        ConfigurationError: There is no signature, as for some built-in functions.
+    """
+    try:
+        own = inspect.signature(function, follow_wrapped=False)
+        if all(parameter.kind in _GENERIC for parameter in own.parameters.values()):
+            return inspect.signature(function)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"tool {quote(name_of(function))} cannot be guarded",
+            why="Python knows no signature for it, so its arguments have no names",
+            fix="Wrap it in a function of your own",
+        ) from None
+    return own
+
+
+def _is_exact(function: object, signature: inspect.Signature) -> bool:
+    """
+    Whether Python binds the arguments of *function* as *signature* says, before its body runs.
+
+    Not so for a wrapper that takes anything, nor for what says that it has another signature.
+    """
+    code = getattr(function, "__code__", None) if inspect.isfunction(function) else None
+    if code is None or hasattr(function, "__signature__"):
+        return False
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return named == tuple(p.name for p in signature.parameters.values() if p.kind not in _GENERIC)
