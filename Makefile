@@ -4,6 +4,9 @@
 #   make test [SLOW=1]       run the tests; SLOW=1 runs the slow ones too
 #   make check               lint, format, types, import layers: what a change must pass
 #   make fmt                 format, and fix what can be fixed
+#   make bench               what a guarded call costs, as ratios within one run
+#   make bench-check         the same, and fail if a ratio passes its target
+#   make bench-peers         the same call guarded by other libraries, in environments of their own
 #   make cover               run all tests and say which lines and branches they miss
 #   make clean               remove the virtual environment and caches
 #
@@ -26,7 +29,7 @@ ifneq ($(shell $(PY) -c pass >/dev/null 2>&1 && cat $(VENV)/.made 2>/dev/null),$
 STALE := stale
 endif
 
-.PHONY: help demo test check fmt cover clean stale
+.PHONY: help demo test check fmt cover bench bench-check bench-peers clean stale
 .DELETE_ON_ERROR:
 
 help:
@@ -37,6 +40,15 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(PY) -m pytest -n auto $(if $(SLOW),,-m 'not slow') $(PYTEST_ARGS)
+
+bench: $(VENV)/.demo
+	$(PY) -m benchmarks
+
+bench-check: $(VENV)/.demo
+	$(PY) -m benchmarks --check
+
+bench-peers: $(VENV)/.demo
+	$(PY) -m benchmarks.peers
 
 cover: $(VENV)/.test
 	$(PY) -m pytest -n auto --cov --cov-report=term $(PYTEST_ARGS)
