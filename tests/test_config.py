@@ -658,12 +658,12 @@ def test_the_values_alone_load_no_parser():
 def only_our_errors(call):
     """Whatever is wrong, it is a ConfigurationError of one line, soon. Loose: the machine may be busy."""
     error = None
-    start = time.perf_counter()
+    start = time.thread_time()
     try:
         call()
     except ConfigurationError as caught:
         error = caught
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
     if error is not None:
         assert str(error).isprintable()
         assert len(str(error)) < 1000

@@ -398,11 +398,11 @@ JUNK = {
 @pytest.mark.parametrize("text", JUNK.values(), ids=JUNK.keys())
 def test_a_megabyte_of_junk_takes_no_time_to_speak_of(text):
     """Whatever grew with the square of the length would take minutes here. Loose: the machine may be busy."""
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(ConfigurationError) as caught:
         parse(text, source=SOURCE)
 
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
     assert len(str(caught.value)) < 500
 
 

@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 LINKING = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((DOCS / "adr").glob("*.md"))]
-LANGUAGES = {"python", "text", "toml", "console", "json"}
+LANGUAGES = {"sh", "python", "text", "toml", "console", "json"}
 
 
 def name_of(path):

@@ -202,6 +202,23 @@ def test_a_permission_is_made_of_a_pattern_not_of_text():
         Permission("read", "crm/x")
 
 
+def test_a_permission_has_up_to_32_constraints_of_1024_in_all_and_65536_characters():
+    """Each limit is the last that is allowed."""
+    many = Permission.build("read", "crm/x", {f"a{i}": {"exactly": 1} for i in range(32)})
+    large = Permission.build("read", "crm/x", {"a": {"one_of": [*range(400)]}, "b": {"one_of": [*range(592)]}})
+    long = len("read:x where {'': {'exactly': 1}}")
+    longest = Permission.build("read", "x", {"a" * (65536 - long): {"exactly": 1}})
+
+    assert 1024 == sum(constraint.size for constraint in large.constraints.values())
+    assert 65536 == len(str(longest))
+    for permission in (many, large, longest):
+        assert permission == Permission.parse(str(permission))
+    with pytest.raises(ConfigurationError, match="too long"):
+        Permission.build("read", "x", {"a" * (65537 - long): {"exactly": 1}})
+    with pytest.raises(ConfigurationError, match="larger than 1024"):
+        large.where(c=exactly(1))
+
+
 def test_the_largest_permission_reads_back():
     """Whatever can be made can be written and read again."""
     large = Permission.build(

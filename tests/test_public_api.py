@@ -19,6 +19,7 @@ PUBLIC = [
     "AgentId",
     "Approval",
     "ApprovalRequest",
+    "AuditLog",
     "Authority",
     "Error",
     "Guard",
@@ -44,6 +45,7 @@ PUBLIC = [
     "requires",
     "starts_with",
     "subset_of",
+    "verify_audit_log",
 ]
 
 

@@ -94,6 +94,7 @@ def test_a_resource_equals_nothing_but_resources():
     assert parse("crm/a") != "crm/a"
     assert ResourcePattern.parse("crm/a") != parse("crm/a")
     assert parse("crm/a") != ResourcePattern.parse("crm/a")
+    assert ResourcePattern.parse("crm/**") != ResourcePattern.parse("crm")
 
 
 def test_nothing_is_decoded_twice():
@@ -108,6 +109,14 @@ def test_nothing_is_decoded_twice():
 def test_what_is_no_text_is_refused(read, value):
     with pytest.raises(ConfigurationError, match="it must be text"):
         read(value)
+
+
+def test_a_pattern_is_at_most_4096_characters_long_star_and_all():
+    for text in ("x" * 2000 + "*" + "x" * 2000, "*/" * 2000 + "*"):
+        assert ResourcePattern.parse(text) == ResourcePattern.parse(str(ResourcePattern.parse(text)))
+    for text in ("x" * 2100 + "*" + "x" * 2100, "*/" * 2100 + "*"):
+        with pytest.raises(ConfigurationError, match="it is longer than 4096 characters"):
+            ResourcePattern.parse(text)
 
 
 @pytest.mark.parametrize("read", PARSERS)
@@ -128,6 +137,7 @@ def test_parts_are_put_together_literally():
     assert resource == parse(str(resource))
     assert parse("crm/a") == Resource.of("", "", "crm", "a")
     assert parse("file:///srv/x") == Resource.of("file", "", "srv", "x")
+    assert parse("https://acme.example") == Resource.of("https", "acme.example")
 
 
 @pytest.mark.parametrize(

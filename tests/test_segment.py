@@ -119,7 +119,9 @@ def test_half_a_character_is_refused():
             nfc(half)
 
 
-@pytest.mark.parametrize("text", ["plain", "caf\u00e9", "cafe\u0301", "\u1100\u1161", "a" + "\u0301" * 30])
+@pytest.mark.parametrize(
+    "text", ["plain", "caf\u00e9", "cafe\u0301", "\u1100\u1161", "a" + "\u0301" * 30, "a\u0301" * 100]
+)
 def test_nfc_is_that_of_unicode(text):
     assert unicodedata.normalize("NFC", text) == nfc(text)
 

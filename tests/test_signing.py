@@ -269,6 +269,11 @@ def test_a_key_is_found_among_those_of_its_use_only(key):
         assert key.kid not in keys.with_use(use)
 
 
+def test_a_key_set_shows_uses_and_ids(key):
+    """For people who look for the right one."""
+    assert f"KeySet(wit-svid:{key.kid})" == repr(KeySet([key.public_key(use="wit-svid")]))
+
+
 def test_what_we_do_not_know_is_skipped(key):
     """A SPIFFE bundle has keys for other purposes, and of kinds that we cannot use."""
     entries = [

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from agentid.identity import Agent, AgentId, Authority, TrustAnchor
     from agentid.permission import Permission
     from agentid.policy import Policy
+    from agentid.record.audit import AuditLog, verify_audit_log
     from agentid.resource import Resource
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "AgentId",
     "Approval",
     "ApprovalRequest",
+    "AuditLog",
     "Authority",
     "Error",
     "Guard",
@@ -85,6 +87,7 @@ __all__ = [
     "requires",
     "starts_with",
     "subset_of",
+    "verify_audit_log",
 ]
 
 _CONSTRAINTS: Final = (
@@ -97,6 +100,7 @@ _HOME: Final = {
     "AgentId": "agentid.identity",
     "Approval": "agentid.guard",
     "ApprovalRequest": "agentid.guard",
+    "AuditLog": "agentid.record.audit",
     "Authority": "agentid.identity",
     "Error": "agentid.errors",
     "Guard": "agentid.guard",
@@ -108,6 +112,7 @@ _HOME: Final = {
     "TrustAnchor": "agentid.identity",
     "propagate": "agentid.guard",
     "requires": "agentid.guard",
+    "verify_audit_log": "agentid.record.audit",
     **dict.fromkeys(_CONSTRAINTS, "agentid.constraint"),
 }
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -54,6 +55,7 @@ _CURVES: Final = MappingProxyType({"EC": ("P-256", ES256, ("x", "y")), "OKP": ("
 _P256_PRIME: Final = 2**256 - 2**224 + 2**192 + 2**96 - 1
 _P256_B: Final = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 _UNCOMPRESSED: Final = b"\x04"
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _EC: Final = ECAlgorithm(ECAlgorithm.SHA256)
 _OKP: Final = OKPAlgorithm()
 
@@ -138,11 +140,11 @@ class PublicKey:
             public[name] = value
         if kty == "EC" and not _on_curve(public["x"], public["y"]):
             raise _bad_key("it is not a point on its curve")
-        kid = members.get("kid")
-        if kid is not None and not is_key_id(kid):
-            raise _bad_key("its `kid` is not 1 to 128 characters of `A-Z a-z 0-9 _ . -`")
         thumbprint = _thumbprint(public)
-        return cls(alg, str(kid or thumbprint), use, thumbprint, tuple(public.items()))
+        kid = members.get("kid", thumbprint)
+        if not is_key_id(kid):
+            raise _bad_key("its `kid` is not 1 to 128 characters of `A-Z a-z 0-9 _ . -`")
+        return cls(alg, str(kid), use, thumbprint, tuple(public.items()))
 
     def for_use(self, use: str) -> PublicKey:
         """Give the same key, marked for *use*."""
@@ -372,7 +374,7 @@ def _thumbprint(members: dict[str, str]) -> str:
 
 
 def _bytes(coordinate: str) -> bytes:
-    return urlsafe_b64decode(coordinate + "=")
+    return a2b_base64(coordinate.encode("ascii").translate(_STANDARD) + b"=")
 
 
 def _bad_key(why: str) -> CredentialError:

@@ -214,7 +214,7 @@ def test_opentelemetry_switched_off_is_warned_of(findings, monkeypatch):
     assert "warn" == findings()[1]["spans"][0]
 
 
-@pytest.mark.parametrize("table", ['[audit]\npath = "audit"\n', "[limits.bot]\nrows_per_hour = 1\n"])
+@pytest.mark.parametrize("table", ["[limits.bot]\nrows_per_hour = 1\n"])
 def test_a_table_that_nothing_acts_on_is_warned_of(findings, folder, table):
     """A rule that only looks enforced is worse than none."""
     (folder / "agentid.toml").write_text(f'[agents.bot]\nowner = "team:x"\n{table}', encoding="utf-8")

@@ -327,7 +327,7 @@ def test_an_async_stream_that_is_dropped_before_anybody_was_asked_is_a_refusal(w
     asked = []
     with world.make_guard(approver=asked.append).acting_as(clerk):
         Tools().stream_async("ada")
-        gc.collect()
+        gc.collect(1)
 
     assert [] == asked
     world.assert_one("deny", "approval_missing", "denied")

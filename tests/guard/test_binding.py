@@ -200,12 +200,12 @@ def test_whatever_cannot_be_one_name_is_refused_and_never_repaired(value, each_w
         ran.append(x)
 
     wide = each_world.issue("wide", allow=["read:crm/customers/**", "read:crm/**"])
-    began = time.perf_counter()
+    began = time.thread_time()
     with each_world.guard.acting_as(wide):
         for _ in range(2):  # what was refused once is not remembered as anything else
             with pytest.raises(AccessDeniedError) as refused:
                 tool(value)
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
 
     assert [] == ran
     assert took < 2
@@ -499,11 +499,11 @@ def test_a_call_names_a_bounded_number_of_resources(count, days):
     def tool(rooms, days):
         """Book rooms."""
 
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(Unbindable, match="more than 10000"):
         touched(tool, "write:rooms/{rooms}/{days}", list(range(count)), list(range(days)))
 
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_all_requirements_together_name_a_bounded_number_of_resources():

@@ -238,7 +238,7 @@ def test_a_stream_that_is_dropped_in_the_middle_ends_as_closed(kind, world):
         stream = tool("c-1")
         next(stream)
         del stream
-        gc.collect()
+        gc.collect(1)
 
         assert acting.get() is session
     world.assert_one("allow", "granted", "closed")
@@ -272,12 +272,12 @@ def test_an_async_stream_that_is_dropped_in_the_middle_ends_as_closed(kind, worl
         with world.guard.acting_as(world.agent):
             async for _ in tool("c-1"):
                 break
-            gc.collect()
+            gc.collect(1)
             for _ in range(5):  # turns of the loop, enough to close it
                 await asyncio.sleep(0)
 
     asyncio.run(main())
-    gc.collect()
+    gc.collect(1)
 
     world.assert_one("allow", "granted", "closed")
 
@@ -291,7 +291,7 @@ def test_lazy_work_that_nobody_runs_ends_as_abandoned(kind, world):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # Python's own, about a coroutine that nobody awaited
             tool("c-1")
-            gc.collect()
+            gc.collect(1)
 
         assert acting.get() is session
     assert [] == body.ran

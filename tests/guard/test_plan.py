@@ -54,18 +54,7 @@ def outcome(function: Any, args: list[Any], kwargs: dict[str, Any]) -> tuple[Any
     return result, list(ran)
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.lists(st.sampled_from(TEMPLATES), min_size=1, max_size=2),
-    some,
-    some,
-    plain,
-    plain,
-    st.lists(call, min_size=1, max_size=3),
-    st.booleans(),
-)
-@example(["read:p/{a}"], [PERMISSIONS[0]], [], [], [], [(["x"], {}), ([True], {}), ([1], {})], False)
-def test_a_remembered_answer_is_the_answer_of_the_seven_steps(templates, allow, ask, forbid, asked, calls, recorded):
+def compare(templates, allow, ask, forbid, asked, calls, recorded):
     """Both run or both refuse, with the same result, error and text; and each body runs as often."""
     authority = Authority.create("test.example")
     agent = authority.issue("bot", allow=allow, ask=ask)
@@ -89,6 +78,34 @@ def test_a_remembered_answer_is_the_answer_of_the_seven_steps(templates, allow, 
             for n, code, a in spans[number : number + 3]
         ]
         assert alike[0] == alike[1] == alike[2]
+
+
+any_case = given(
+    st.lists(st.sampled_from(TEMPLATES), min_size=1, max_size=2),
+    some,
+    some,
+    plain,
+    plain,
+    st.lists(call, min_size=1, max_size=3),
+    st.booleans(),
+)
+calmly = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
+@settings(calmly, max_examples=150)
+@any_case
+@example(["read:p/{a}"], [PERMISSIONS[0]], [], [], [], [(["x"], {}), ([True], {}), ([1], {})], False)
+def test_a_remembered_answer_is_the_answer_of_the_seven_steps(templates, allow, ask, forbid, asked, calls, recorded):
+    """Both run or both refuse, with the same result, error and text; and each body runs as often."""
+    compare(templates, allow, ask, forbid, asked, calls, recorded)
+
+
+@pytest.mark.slow
+@settings(calmly, max_examples=3000)
+@any_case
+def test_it_is_in_thousands_of_cases(templates, allow, ask, forbid, asked, calls, recorded):
+    """The same, for longer."""
+    compare(templates, allow, ask, forbid, asked, calls, recorded)
 
 
 @pytest.fixture

@@ -456,7 +456,7 @@ def test_an_async_stream_is_finalised_without_a_loop(world):
             items.__anext__().send(None)
         assert "bot" == item.value.value
         del items
-        gc.collect()
+        gc.collect(1)
         assert acting.get() is session
 
     assert ["bot"] == log

@@ -296,6 +296,13 @@ def test_importing_the_package_loads_nothing():
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
 
 
+def test_the_package_lists_its_names():
+    """Before they are loaded, too."""
+    import agentid.identity
+
+    assert set(agentid.identity.__all__) <= set(dir(agentid.identity))
+
+
 def test_an_unknown_name_of_the_package_is_an_attribute_error():
     """As with any module."""
     import agentid.identity

@@ -226,6 +226,7 @@ def test_what_is_issued_is_what_is_verified(authority, trust):
     assert "user:ada" == grant.on_behalf_of == agent.on_behalf_of
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_permissions_fit(authority, trust):
     """That is what the index is built for."""
     allow = [Permission.parse(f"read:crm/customers/c-{n}") for n in range(100_000)]

@@ -96,7 +96,7 @@ MEGABYTES = [
 
 def only_our_error(function, *args, **kwargs):
     """Call, and let nothing pass but a result or our error; say whether there was a result."""
-    start = time.perf_counter()
+    start = time.thread_time()
     try:
         function(*args, **kwargs)
     except CredentialError as error:
@@ -104,7 +104,7 @@ def only_our_error(function, *args, **kwargs):
             raise AssertionError("an error that breaks a line") from error
         return False
     finally:
-        assert time.perf_counter() - start < 1
+        assert time.thread_time() - start < 1
     return True
 
 
@@ -215,8 +215,8 @@ def test_a_megabyte_of_junk_costs_nothing(trust, junk):
         lambda: TrustAnchor.from_jwks(junk, trust_domain="acme.example"),
         lambda: TrustAnchor.from_jwks(trust.to_jwks(), trust_domain=junk),
     ):
-        start = time.perf_counter()
+        start = time.thread_time()
         with pytest.raises(CredentialError) as caught:
             attempt()
-        assert time.perf_counter() - start < 1
+        assert time.thread_time() - start < 1
         assert len(str(caught.value)) < 1000

@@ -159,11 +159,11 @@ def test_a_header_that_is_too_long_is_refused(forge):
 def test_a_megabyte_of_junk_is_refused_in_no_time(forge, make):
     """2: By hand it takes under 20 ms; the limit here allows for a busy machine."""
     junk = make(2**20)
-    start = time.perf_counter()
+    start = time.thread_time()
 
     forge.refusal(junk)
 
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 # --- 3, 4: the algorithm ----------------------------------------------------------------------------
@@ -607,6 +607,8 @@ def test_a_number_of_any_length_is_refused(forge, digits):
         b" ",
         b"{",
         b"{}{}",
+        b'{"a":1}\x0c',
+        '\u00a0{"a":1}'.encode(),
         b"{'a':1}",
         b'{"a":1,}',
         b'{"a":01}',

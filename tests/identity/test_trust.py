@@ -93,6 +93,19 @@ def test_what_is_remembered_ends_with_its_key(forge, keys):
     assert forge.verify(token)
 
 
+def test_what_was_verified_can_be_forgotten(forge, counted):
+    """Then each signature is checked again; what was revoked stays revoked."""
+    token = forge.token()
+    forge.verify(token)
+    forge.trust.forget()
+
+    assert forge.verify(token)
+    assert [1, 1] == counted
+    forge.trust.revoke("token-1")
+    forge.trust.forget()
+    assert "CredentialRevokedError" in forge.refusal(token)
+
+
 def test_an_svid_is_remembered_for_its_audience_only(make_forge, authority, bot):
     """Another audience is refused, however often the right one was accepted."""
     token = authority.jwt_svid(bot, audience="me")
@@ -121,6 +134,10 @@ def test_the_memory_is_bounded():
     for _ in range(50):
         cache.put("e", "E2", 95)
     assert (1, "E2") == (len(cache), cache.get("e"))
+
+    cache.clear()
+    cache.put("g", "G", 100)
+    assert (1, "G") == (len(cache), cache.get("g"))
 
 
 # --- revocation -------------------------------------------------------------------------------------

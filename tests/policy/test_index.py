@@ -130,7 +130,7 @@ def counted(permissions):
     return look_up
 
 
-@pytest.mark.parametrize("size", [10, 100_000])
+@pytest.mark.parametrize("size", [10, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_look_up_visits_as_many_nodes_among_many_permissions_as_among_few(size):
     permissions = paths(*(f"read:crm/customers/c-{n}" for n in range(size)))
     look_up = counted(permissions)
@@ -141,6 +141,7 @@ def test_a_look_up_visits_as_many_nodes_among_many_permissions_as_among_few(size
     assert look_up("write", "crm/customers/c-5") == (0, None)
 
 
+@pytest.mark.slow
 def test_a_thousand_matching_permissions_among_a_hundred_thousand_cost_a_bounded_number_of_visits():
     """A thousand patterns match, ten for each of three segments; the first that ends answers."""
     segment = "abcdefghij"
@@ -186,16 +187,17 @@ def test_of_a_thousand_globs_that_fit_one_segment_the_first_answers():
     assert counted(permissions)("read", f"logs/{segment}") == (3, permissions[0])
 
 
+@pytest.mark.slow
 def test_a_wide_or_deep_index_is_built_in_sane_time():
-    """Seconds, where a step for each pair of permissions would take minutes. Loose: the machine may be busy."""
+    """Seconds of CPU time, where a step for each pair of permissions would take many minutes."""
     deep = "/".join("a" * 1000)
     wide = [f"read:crm/{'a' * (n % 1000)}*{n}" for n in range(50_000)]
     permissions = paths(*wide, f"read:{deep}", f"read:{deep}/**")
 
-    start = time.perf_counter()
+    start = time.thread_time()
     PermissionIndex(permissions)
 
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 30
 
 
 def test_a_deep_resource_needs_no_recursion():

@@ -20,6 +20,7 @@ from agentid.errors import ConfigurationError, Error, MissingExtraError
 __all__ = ["main"]
 
 _COMMANDS: Final = {
+    "audit": "verify, show and prove the audit log",
     "demo": "see an agent attacked and the attack refused, on samples or on your folder",
     "doctor": "check the installation, the configuration and the keys",
     "identity": "issue, show and verify agents",

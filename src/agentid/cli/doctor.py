@@ -112,7 +112,7 @@ def _authority(path: Path, trust_domain: str) -> Finding:
 
 
 def _unenforced(config: Any) -> Iterator[Finding]:
-    for table_name, there in (("[[flow]]", config.flows), ("[limits]", config.limits), ("[audit]", config.audit)):
+    for table_name, there in (("[[flow]]", config.flows), ("[limits]", config.limits)):
         if there:
             yield Finding("warn", table_name, "is read and kept, but this version does not act on it")
 

@@ -1,4 +1,4 @@
-"""From a configuration file to what a guard is wired to: trust, policy, and how its agents are issued."""
+"""From a configuration file to what a guard is wired to: trust, policy, audit log, and how its agents are issued."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from agentid.config import Config
 from agentid.errors import ConfigurationError, nearest, quote
 from agentid.identity import Authority
 from agentid.policy import Policy
+from agentid.record.audit import AuditLog
 
 if TYPE_CHECKING:
     from agentid.identity import Agent, TrustAnchor
@@ -20,9 +21,11 @@ __all__ = ["wire"]
 log = logging.getLogger("agentid")
 
 
-def wire(path: str | PathLike[str] | None) -> tuple[TrustAnchor, Policy, Callable[[str], Agent]]:
+def wire(
+    path: str | PathLike[str] | None, *, audit: bool
+) -> tuple[TrustAnchor, Policy, Callable[[str], Agent], AuditLog | None]:
     """
-    Read a configuration and open its authority, which is made when missing.
+    Read a configuration and open its authority, which is made when missing, and its audit log, if *audit*.
 
     Raises:
         ConfigurationError: There is no file, or it is wrong.
@@ -44,11 +47,13 @@ def wire(path: str | PathLike[str] | None) -> tuple[TrustAnchor, Policy, Callabl
             name, allow=entry.allow, ask=entry.ask, ttl=entry.ttl, owner=entry.owner, purpose=entry.purpose
         )
 
-    return authority.trust, Policy.of(config), issue
+    wanted = config.audit if audit else None
+    written = None if wanted is None else AuditLog(wanted, signer=authority.audit_signer())
+    return authority.trust, Policy.of(config), issue, written
 
 
 def _warn_unenforced(config: Config) -> None:
     """Say which tables are read and not acted on yet: a rule that only looks enforced is worse than none."""
-    for table, there in (("[[flow]]", config.flows), ("[limits]", config.limits), ("[audit]", config.audit)):
+    for table, there in (("[[flow]]", config.flows), ("[limits]", config.limits)):
         if there:
             log.warning("%s is read and kept, but this version does not act on it", table)

@@ -110,7 +110,7 @@ class Guard:
         Args:
             path: The file; by default the nearest one, in the current folder or above it.
             approver: As for `Guard`.
-            audit: As for `Guard`.
+            audit: As for `Guard`; by default the audit log that `[audit]` names, if it names one.
             observers: As for `Guard`.
             tracer_provider: As for `Guard`.
 
@@ -119,9 +119,14 @@ class Guard:
         """
         from agentid.guard.configured import wire
 
-        trust, policy, issue = wire(path)
+        trust, policy, issue, configured_audit = wire(path, audit=audit is None)
         guard = cls(
-            trust, policy=policy, approver=approver, audit=audit, observers=observers, tracer_provider=tracer_provider
+            trust,
+            policy=policy,
+            approver=approver,
+            audit=configured_audit if audit is None else audit,
+            observers=observers,
+            tracer_provider=tracer_provider,
         )
         guard._configured = issue
         return guard

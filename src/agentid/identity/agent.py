@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from agentid.errors import ConfigurationError, CredentialError, DelegationError, quote
+from agentid.errors import ConfigurationError, CredentialError, quote
 from agentid.identity.credential import Credential
-from agentid.identity.grant import Grant
+from agentid.identity.grant import Grant, chain_too_long
 from agentid.identity.private_file import read_private, write_private
 from agentid.identity.strict_json import StrictJSONError, parse_object
 from agentid.identity.token import CREDENTIAL, GRANT, read_unverified
@@ -168,7 +168,7 @@ class Agent(Secret):
             raise _not_an_agent("its key cannot be read") from None
         token, chain = content["credential"], content["grant"]
         if len(chain) != 1:
-            raise DelegationError(f"The {_WHAT} was refused", why="longer chains of grants are not supported")
+            raise chain_too_long()
         credential = Credential.from_claims(read_unverified(token, CREDENTIAL))
         grant = Grant.from_root_claims(read_unverified(chain[0], GRANT), trust_domain=credential.id.trust_domain)
         if not key.kid == credential.key_id == grant.holder:

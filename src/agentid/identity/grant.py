@@ -7,22 +7,22 @@ part on is refused, and everything here is written by link so that more can foll
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from agentid import names
 from agentid.errors import ConfigurationError, DelegationError
 from agentid.identity.credential import holder_key
-from agentid.identity.token import GRANT, refused
+from agentid.identity.token import GRANT, check_text, refused
 from agentid.permission import Permission
 from agentid.signing import PublicKey
 
 if TYPE_CHECKING:
     from agentid.identity.claims import AccessDetail
 
-__all__ = ["DEFAULT_MAX_DEPTH", "MAX_DEPTH", "Grant"]
+__all__ = ["DEFAULT_MAX_DEPTH", "MAX_DEPTH", "Grant", "chain_links", "chain_too_long"]
 
 MAX_DEPTH: Final = 8
 """How often any grant may be handed on."""
@@ -115,6 +115,39 @@ class Grant:
             chain_ids=(read_claims.jti,),
             on_behalf_of=read_claims.person.sub if read_claims.person is not None else None,
         )
+
+
+def chain_links(chain: object) -> tuple[str, ...]:
+    """
+    Give the tokens of a chain, of which a lone token is one; what they say is not looked at.
+
+    Raises:
+        CredentialError: It is neither a token nor a list of tokens, or too long to be read.
+        DelegationError: It has more links than any chain may have.
+    """
+    links: tuple[object, ...]
+    if type(chain) is str:
+        links = (chain,)
+    elif isinstance(chain, (tuple, list)):
+        links = tuple(cast("Sequence[object]", chain))
+    else:
+        raise refused(GRANT, "it is neither a token nor a list of tokens")
+    if len(links) == 1:
+        # Nearly every chain, and each is looked up at each new session: no detours.
+        return (check_text(links[0], GRANT),)
+    if not links:
+        raise refused(GRANT, "it is an empty chain")
+    if len(links) > MAX_DEPTH + 1:
+        raise chain_too_long()
+    texts = tuple([check_text(link, GRANT) for link in links])
+    if sum(map(len, texts)) > GRANT.max_size:
+        raise refused(GRANT, f"its links together are longer than {GRANT.max_size} characters")
+    return texts
+
+
+def chain_too_long() -> DelegationError:
+    """Make the error for a chain that has more links than are supported."""
+    return DelegationError("The grant was refused", why="longer chains of grants are not supported")
 
 
 def _details(permissions: Iterable[Permission], effect: Literal["allow", "ask"]) -> Iterator[dict[str, Any]]:

@@ -31,7 +31,10 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
-        value = _DECODER.decode(text)
+        text = text.strip(" \t\r\n")
+        value, end = _DECODER.raw_decode(text)
+        if end != len(text):
+            raise StrictJSONError("it is not valid JSON")
         # `ensure_ascii=False` never needs an escape for text beyond ASCII, so this costs ordinary tokens nothing.
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")

@@ -23,12 +23,12 @@ from typing import Any, Final, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from agentid import names
-from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError, DelegationError
+from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity.agent import Agent
 from agentid.identity.agent_id import parse_trust_domain
 from agentid.identity.cache import Cache
 from agentid.identity.credential import Credential, issuer
-from agentid.identity.grant import MAX_DEPTH, Grant
+from agentid.identity.grant import Grant, chain_links, chain_too_long
 from agentid.identity.strict_json import StrictJSONError, parse_object
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, Lifetime, TokenKind, check_text, decode, refused
 from agentid.signing import KeySet, PublicKey
@@ -257,11 +257,10 @@ class TrustAnchor:
             CredentialError: It is anything but a grant of this trust domain.
         """
         moment = self._moment(now)
-        links = _links(chain)
-        root, *handed_on = links
-        if handed_on:
-            raise _too_long()
-        return self._verify(GRANT, root, moment, cache=self._grants, key=links, read=self._read_root_grant)
+        links = chain_links(chain)
+        if len(links) != 1:
+            raise chain_too_long()
+        return self._verify(GRANT, links[0], moment, cache=self._grants, key=links, read=self._read_root_grant)
 
     def verify_agent(self, agent: Agent, *, now: Now = None) -> VerifiedAgent:
         """
@@ -363,27 +362,6 @@ def _some(keys: KeySet) -> KeySet:
     if not keys:
         raise ConfigurationError("The trust anchor was refused", why="it has no key, so it could verify nothing")
     return keys
-
-
-def _too_long() -> DelegationError:
-    return DelegationError("The grant was refused", why="longer chains of grants are not supported")
-
-
-def _links(chain: object) -> tuple[str, ...]:
-    if type(chain) is str:
-        links: tuple[object, ...] = (chain,)
-    elif isinstance(chain, list | tuple):
-        links = tuple(cast("Sequence[object]", chain))
-    else:
-        raise refused(GRANT, "it is neither a token nor a list of tokens")
-    if not links:
-        raise refused(GRANT, "it is an empty chain")
-    if len(links) > MAX_DEPTH + 1:
-        raise _too_long()
-    texts = tuple(check_text(link, GRANT) for link in links)
-    if sum(map(len, texts)) > GRANT.max_size:
-        raise refused(GRANT, f"its links together are longer than {GRANT.max_size} characters")
-    return texts
 
 
 def _decoded(jwks: object) -> object:

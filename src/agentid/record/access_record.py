@@ -20,7 +20,7 @@ Phase = Literal["decision", "outcome"]
 Status = Literal["pending", "success", "failure", "denied", "stopped", "cancelled", "closed", "abandoned"]
 """
 What came of it. `denied`: the body never ran. `stopped`: a stream that was refused its next item.
-`closed`: a stream that its reader closed early. `abandoned`: lazy work that nobody ran.
+`closed`: a stream that its reader closed early. `abandoned`: lazy work that nobody ran, or nobody finished.
 """
 
 
@@ -97,7 +97,12 @@ class AccessRecord:
 
 
 class Audit(Protocol):
-    """Where decisions are written before the act, and outcomes after. Raising refuses the call."""
+    """
+    Where decisions are written before the act, and outcomes after. Raising refuses the call.
+
+    It may be entered again by the thread that is in it: a stream that the garbage collector closes ends wherever
+    that thread happens to be. A plain lock would then wait for itself.
+    """
 
     def write(self, phase: Phase, record: AccessRecord) -> None:
         """Write *record*; when this returns, it must be written."""
