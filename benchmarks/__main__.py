@@ -43,7 +43,7 @@ def _show(figures: list[Measured]) -> list[Measured]:
 
 
 def _good(figure: Measured, *, check: bool) -> bool:
-    if figure.ratio is None or figure.case.target is None:
+    if figure.ratio is None or figure.case.target is None or (check and not figure.case.gated):
         return True
     return figure.ratio <= figure.case.target * (_ROOM if check else 1.0)
 

@@ -143,7 +143,7 @@ def _answered(
 
 def _hint(decision: Decision, arguments: Mapping[str, Any]) -> str:
     """Name a constrained parameter that the tool does not have: a slip that would look like a plain no."""
-    if decision.reason != "constraint_violation" or decision.permission is None:
+    if decision.permission is None:
         return ""
     missing = [name for name in decision.permission.constraints if name not in arguments]
     return f"the tool has no parameter {', '.join(map(quote, missing))}" if missing else ""

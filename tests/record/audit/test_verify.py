@@ -159,6 +159,10 @@ UNSIGNED = {
     "last of another chain": (put(12, lambda line: line.replace(b"chain:2", b"chain:3")), ("changed", 12, 13)),
     "last is no record": (put(12, lambda line: line.replace(b"data", b"date", 1)), ("changed", 12, 13)),
     "last has a key twice": (put(12, lambda line: line[:-2] + b',"type":"x"}\n'), ("changed", 12, 13)),
+    "last is longer than a record may be": (
+        put(12, lambda line: line.replace(b"c-42", b"c" * 65_000)),
+        ("changed", 12, 13),
+    ),
     "removed": (lambda lines: lines[:10] + lines[11:], ("removed", 10, 11)),
     "end is no beginning of a record": (lambda lines: lines.append(b'{"x":1'), ("changed", 13, 14)),
     "end is more than a record": (lambda lines: lines.append(lines[12][:-1] + b"x"), ("changed", 13, 14)),
