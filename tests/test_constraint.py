@@ -510,6 +510,10 @@ WORST = {
         any_of(*(none_of(*(f"{i}-{j}" for j in range(14))) for i in range(30))),
         all_of(*(any_of(starts_with(f"{i}"), starts_with(f"{i}-")) for i in range(18))),
     ),
+    "values in each level": (
+        ladder(all_of, any_of, lambda i: none_of(f"x{i}")),
+        all_of(one_of(*(f"z{i}" for i in range(900)), "x7"), starts_with("z")),
+    ),
     "ladder": (ladder(any_of, all_of, at_most), ladder(all_of, any_of, lambda i: at_most(100 - i))),
     "ladder, other way": (
         ladder(all_of, any_of, at_most),
@@ -531,6 +535,23 @@ def test_no_comparison_takes_long(pair):
     assert took(lambda: other.covers(one)) < 0.1
     assert one.covers(one)
     assert other.covers(other)
+
+
+def alternating(doubled, first, leaf):
+    """Unions and intersections in turn, eight deep, with a part twice at the levels that are bits of *doubled*."""
+    data = leaf.to_data()
+    for level in range(MAX_DEPTH):
+        kind = ("any_of", "all_of")[(level + first) % 2]
+        data = {kind: [data, data] if doubled >> level & 1 else [data]}
+    return from_data(data)
+
+
+def test_nesting_does_not_multiply_the_work():
+    """Asked about each pair of parts once, this takes a millisecond; asked over and over, a hundred times that."""
+    one, other = alternating(0b10101010, 1, at_most(0)), alternating(0b10101000, 0, at_most(2))
+
+    assert not one.covers(other)
+    assert took(lambda: one.covers(other)) < 0.01
 
 
 def test_a_constraint_equals_nothing_but_constraints():

@@ -250,13 +250,6 @@ def _tag_all(values: Any) -> Tagged:
     return frozenset, frozenset(map(_tag, values))
 
 
-def _combines(c: Constraint, value: Tagged, seen: Seen) -> bool:
-    key = (id(c), value)
-    if key not in seen:
-        seen[key] = (all if c.kind == "all_of" else any)(_ALLOWS[part.kind](part, value, seen) for part in c.parts)
-    return seen[key]
-
-
 def _names_resource(c: Constraint, value: Tagged, seen: Seen) -> bool:
     if value not in seen:
         try:
@@ -278,8 +271,8 @@ _ALLOWS: Final[Mapping[str, Callable[[Constraint, Tagged, Seen], bool]]] = {
     "matches_resource": _names_resource,
     "subset_of": lambda c, v, _: v[0] is frozenset and v[1] <= c.members,
     "contains": lambda c, v, _: v[0] is frozenset and v[1] >= c.members,
-    "all_of": _combines,
-    "any_of": _combines,
+    "all_of": lambda c, v, seen: all(_ALLOWS[part.kind](part, v, seen) for part in c.parts),
+    "any_of": lambda c, v, seen: any(_ALLOWS[part.kind](part, v, seen) for part in c.parts),
 }
 
 

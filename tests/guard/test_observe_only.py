@@ -182,6 +182,9 @@ def test_whatever_breaks_inside_the_guard_the_call_runs(break_it, watching, monk
     )
     assert [expected] * 2 == watching.outcomes()
     assert "secret" not in caplog.text
+    # Each is recorded as far as what broke allows.
+    assert ([] if break_it == "audit" else ["decision", "outcome"] * 2) == [phase for phase, _ in audit.lines]
+    assert (0 if break_it == "tracer" else 2) == len(watching.spans)
 
 
 def test_the_first_reason_to_refuse_is_the_one_recorded(watching):

@@ -176,9 +176,10 @@ class Enforcement:
 
     __slots__ = ("_call", "_question", "_steps")
 
+    _call: GuardedCall
+
     def __init__(self, subject: Subject, arguments: Mapping[str, Any]) -> None:
         self._steps = _seven_steps(subject, arguments)
-        self._call: GuardedCall | None = None
         self._question: Question | None = None
         self._advance(None)
 
@@ -188,20 +189,16 @@ class Enforcement:
         except StopIteration as done:
             self._question, self._call = None, done.value
 
-    def _fail(self, error: BaseException) -> None:
-        self._question = None
-        self._steps.throw(error)
-
     def wait(self) -> GuardedCall:
         """The call, cleared to run; asks a person first where that is needed."""
         if self._question is not None:
             try:
                 answer = ask(*self._question)
             except BaseException as error:
-                self._fail(error)
+                self._steps.throw(error)  # records it, and raises it again
                 raise
             self._advance(answer)
-        return self._cleared()
+        return self._call
 
     async def wait_async(self) -> GuardedCall:
         """The same, without holding up the event loop."""
@@ -209,13 +206,7 @@ class Enforcement:
             try:
                 answer = await ask_async(*self._question)
             except BaseException as error:
-                self._fail(error)
+                self._steps.throw(error)
                 raise
             self._advance(answer)
-        return self._cleared()
-
-    def _cleared(self) -> GuardedCall:
-        call, self._call = self._call, None
-        if call is None:  # pragma: no cover -- an opening is waited for once
-            raise AssertionError("a call is cleared once")
-        return call
+        return self._call

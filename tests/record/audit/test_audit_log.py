@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -206,6 +207,21 @@ def test_a_log_that_is_closed_twice_or_with_nothing_new_signs_nothing_twice(open
     log.close()
 
     assert [0, 4] == sizes(tmp_path / "audit")
+
+
+def test_a_checkpoint_that_a_slow_thread_still_had_in_hand_is_dropped_for_a_later_one(open_log, write, trust, tmp_path):
+    """Checkpoints stand in order, and the later one says all that the earlier one would have."""
+    log = open_log()
+    write(log, 4)
+    chain = log._writing.chain
+    size, root = chain._tree.end, chain._tree.root()
+    write(log, 4)
+    log.checkpoint()
+    chain._write_checkpoint(size, root)
+    log.close()
+
+    assert [0, 8] == sizes(tmp_path / "audit")
+    assert verify_audit_log(tmp_path / "audit", trust).ok
 
 
 def test_a_checkpoint_can_be_asked_for_and_stays_known_after_closing(open_log, write, trust, tmp_path):
@@ -491,6 +507,36 @@ def test_a_forked_child_begins_a_chain_of_its_own_and_the_parent_goes_on(open_lo
     assert [[0, 1, 2], [10, 11, 12]] == sorted(chains.values())
 
 
+def end_of(child):
+    """The status with which a child ended; it is not left behind if it is stuck."""
+    deadline = time.monotonic() + 20
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("the child is stuck")
+        threading.Event().wait(0.002)
+    return ended[1]
+
+
+@needs_posix
+def test_a_child_that_is_forked_while_a_chain_is_begun_is_not_stuck(open_log, make_record, trust, tmp_path):
+    log = open_log()
+    with log._writing._lock:
+        child = os.fork()
+        if child == 0:
+            try:
+                log.write("decision", make_record(1))
+                os._exit(0)
+            finally:
+                os._exit(1)
+    assert 0 == end_of(child)
+    log.write("decision", make_record(2))
+    log.close()
+
+    assert (True, 2) == ((report := verify_audit_log(tmp_path / "audit", trust)).ok, report.chains)
+
+
 @needs_posix
 def test_a_child_that_is_forked_while_another_thread_writes_is_not_stuck(open_log, make_record, trust, tmp_path):
     """The lock may be held at that moment by a thread that the child does not have."""
@@ -515,11 +561,7 @@ def test_a_child_that_is_forked_while_another_thread_writes_is_not_stuck(open_lo
                     os._exit(0)
                 finally:
                     os._exit(1)
-            deadline = time.monotonic() + 20
-            while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
-                assert time.monotonic() < deadline, "the child is stuck"
-                threading.Event().wait(0.002)
-            assert (child, 0) == ended
+            assert 0 == end_of(child)
     finally:
         stop.set()
         thread.join()

@@ -139,6 +139,14 @@ def test_a_tree_is_proven_to_be_the_beginning_of_another(case):
         assert not is_consistent(old, new, before, leaf_hash(b"another"), proof)
 
 
+def test_a_proof_that_stops_below_the_root_proves_nothing():
+    """A smaller tree, said to be a larger one."""
+    leaf = leaf_hash(b"leaf")
+
+    assert not is_included(leaf, 0, 2, [], leaf)
+    assert not is_consistent(1, 2, leaf, leaf, [])
+
+
 def test_a_proof_reaches_over_a_removed_beginning_if_its_subtrees_are_known():
     leaves = some_leaves(11)
     nodes = [*grown(leaves[:6]).blocks, *((0, leaf) for leaf in leaves[6:])]

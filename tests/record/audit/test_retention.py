@@ -279,3 +279,26 @@ def test_records_behind_what_was_removed_can_still_be_proven(shortened, trust):
     assert sizes[0] == prove_consistency(shortened, chain, trust, old=sizes[0]).old
     with pytest.raises(ConfigurationError, match="not there"):
         prove_consistency(shortened, chain, trust, old=3)
+
+
+@pytest.mark.parametrize(
+    ("end", "blocks"),
+    [
+        (4, ((1, b"a" * 32),)),
+        (3, ((0, b"a" * 32), (0, b"b" * 32), (0, b"c" * 32))),
+        (2, ((0, b"a" * 32), (1, b"b" * 32))),
+    ],
+    ids=["too few", "not the largest", "in no order"],
+)
+def test_a_signed_statement_whose_subtrees_are_not_those_of_its_records_is_refused(signer, trust, end, blocks):
+    from agentid.record.audit.chain_files import origin_of
+    from agentid.record.audit.removal import Removal
+    from agentid.record.audit.signed_note import NoteError
+    from agentid.record.audit.trusted_keys import audit_keys
+
+    origin = origin_of("20261125T094812Z-4711-9f86d081884c7d65")
+    time = "2026-11-25T10:00:00.000Z"
+    removal = Removal(origin, 0, end, time, time, "0" * 64, blocks)
+
+    with pytest.raises(NoteError, match="subtrees"):
+        Removal.open(removal.sign(signer), origin, audit_keys(trust))
