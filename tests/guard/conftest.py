@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
 from agentid.guard import Guard
@@ -93,3 +94,4 @@ def _world(*, recorded):
     with capture_spans() as captured:
         yield World(captured, recorded=recorded)
     assert acting.get() is None
+    assert not trace.get_current_span().get_span_context().is_valid

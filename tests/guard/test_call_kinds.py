@@ -32,6 +32,7 @@ from guard.call_kinds import (
     guard_over_contextmanager,
     use_awaitable,
 )
+from opentelemetry import trace
 
 from agentid import requires
 from agentid.errors import (
@@ -363,6 +364,83 @@ def test_lazy_work_that_starts_after_its_session_is_refused(kind, world):
     assert [] == body.ran
     world.assert_one("allow", "session_ended", "stopped", "agentid.errors.NoActingAgentError")
     assert acting.get() is None
+
+
+@each_kind
+def test_a_bound_tool_acts_as_its_agent_and_gives_back_whoever_was_acting(kind, world):
+    """Whatever kind it is, and whoever calls it: another agent, or nobody."""
+    other = world.issue("other")
+    body = Body()
+    tool = kind.build(requires(REQUIREMENT), body)
+    seen = []
+
+    async def watched(bound):
+        await kind.run_async(bound, "c-1")
+        seen.append((acting.get(), trace.get_current_span().get_span_context().is_valid))
+
+    with world.guard.acting_as(world.agent) as session:
+        bound = session.bind(tool)
+        with world.guard.acting_as(other) as others:
+            asyncio.run(watched(bound))
+            kind.run(bound, "c-2")
+            assert acting.get() is others
+        nobody = contextvars.Context()
+        nobody.run(kind.run, bound, "c-3")
+        assert nobody.run(acting.get) is None
+
+    assert [(others, False)] == seen
+    assert (["c-1", "c-2", "c-3"], ["bot"] * 3) == (body.ran, body.as_whom)
+
+
+@each_lazy_kind
+def test_lazy_work_runs_as_whoever_asked_for_it_and_gives_back_whoever_runs_it(kind, world):
+    other = world.issue("other")
+    body = Body()
+    tool = kind.build(requires(REQUIREMENT), body)
+    seen = []
+
+    async def watched(lazy):
+        result = kind.use(lazy)
+        if kind.is_async:
+            await result
+        seen.append((acting.get(), trace.get_current_span().get_span_context().is_valid))
+
+    with world.guard.acting_as(world.agent):
+        lazy = tool("c-1")
+        with world.guard.acting_as(other) as others:
+            asyncio.run(watched(lazy))
+            assert acting.get() is others
+
+    assert [(others, False)] == seen
+    assert (["c-1"], ["bot"]) == (body.ran, body.as_whom)
+    world.assert_one("allow", "granted", "success")
+
+
+@each_lazy_kind
+def test_lazy_work_that_fails_gives_back_whoever_runs_it(kind, world):
+    other = world.issue("other")
+
+    def fail(x):
+        raise KeyError
+
+    tool = kind.build(requires(REQUIREMENT), Body(fail))
+    seen = []
+
+    async def watched(lazy):
+        try:
+            result = kind.use(lazy)
+            if kind.is_async:
+                await result
+        finally:
+            seen.append((acting.get(), trace.get_current_span().get_span_context().is_valid))
+
+    with world.guard.acting_as(world.agent):
+        lazy = tool("c-1")
+        with world.guard.acting_as(other) as others, pytest.raises(KeyError):
+            asyncio.run(watched(lazy))
+
+    assert [(others, False)] == seen
+    world.assert_one("allow", "granted", "failure", "KeyError")
 
 
 @each_kind

@@ -528,6 +528,8 @@ def test_revoking_somebody_else_changes_nothing(world):
         world.authority.revoke(other)
         assert "bot" == whoami()
         assert "bot" == whoami()
+        assert 3 == len(world.spans)
+        assert (3 if world.recorded else 0) == len(world.records)
         world.authority.revoke(world.agent)
         for _ in range(2):
             with pytest.raises(CredentialRevokedError, match="`bot` was revoked"):
