@@ -210,6 +210,16 @@ def test_ranges_take_all_numbers_and_nothing_else(limit):
     assert [True, True, False, False] == [between(-limit, limit).allows(value) for value in (-100, 100.0, 100.5, True)]
 
 
+def test_the_ends_of_a_range_are_exact():
+    """Neither rounded nor cut."""
+    steps = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75]
+
+    assert [1.5 >= step for step in steps] == [at_most(1.5).allows(step) for step in steps]
+    assert [step >= 0.5 for step in steps] == [at_least(0.5).allows(step) for step in steps]
+    assert [1.5 >= step >= 0.5 for step in steps] == [between(0.5, 1.5).allows(step) for step in steps]
+    assert {"between": [0.5, 1.5]} == between(0.5, 1.5).to_data()
+
+
 def test_ranges_that_say_the_same_are_equal_and_look_alike():
     for one, other in (
         (at_most(100), at_most(100.0)),
@@ -298,6 +308,8 @@ def test_a_constraint_that_makes_no_sense_is_refused_when_made(make, why):
         ({"between": [1]}, "a lower and an upper bound"),
         ({"between": [1, 2, 3]}, "a lower and an upper bound"),
         ({"one_of": [()]}, "is not text, a number"),
+        pytest.param({"exactly": 10**5000}, "63 bits", id="huge value"),
+        pytest.param({"any_of": [{"between": [0, 10**5000]}]}, "63 bits", id="huge bound"),
         ({"any_of": [5]}, "a table with one entry"),
     ],
 )
@@ -327,13 +339,14 @@ def test_constraints_nest_at_most_eight_deep():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: one_of(*range(MAX_SIZE)),
+        lambda: one_of(*range(1009)),
+        lambda: from_data({"one_of": list(range(1009))}),
         lambda: any_of(*[at_most(1)] * 64),
         lambda: any_of(one_of(*range(500)), one_of(*range(500))),
         lambda: one_of(*["x" * 4000 + str(i) for i in range(11)]),
         lambda: any_of(*[matches_resource("crm/" + "x" * 4000)] * 11),
     ],
-    ids=["values", "parts", "nested", "text", "patterns"],
+    ids=["values", "read", "parts", "nested", "text", "patterns"],
 )
 def test_a_constraint_is_bounded_in_size(make):
     with pytest.raises(ConfigurationError, match="larger than 1024"):
@@ -341,8 +354,10 @@ def test_a_constraint_is_bounded_in_size(make):
 
 
 def test_a_constraint_holds_a_thousand_values_or_fifty_parts():
-    thousand, fifty = one_of(*range(1000)), any_of(*(starts_with(f"{i:02d}") for i in range(50)))
+    thousand, fifty = one_of(*range(1008)), any_of(*(starts_with(f"{i:02d}") for i in range(50)))
 
+    assert MAX_SIZE == thousand.size
+    assert thousand == from_data(thousand.to_data())
     assert thousand.allows(999)
     assert fifty.allows("49")
     assert fifty == from_data(fifty.to_data())
