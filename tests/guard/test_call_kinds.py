@@ -361,6 +361,7 @@ def test_lazy_work_that_starts_after_its_session_is_refused(kind, world):
         asyncio.run(kind.use(started)) if kind.is_async else kind.use(started)
 
     assert "has ended" in str(refused.value)
+    assert refused.value.__cause__ is None
     assert [] == body.ran
     world.assert_one("allow", "session_ended", "stopped", "agentid.errors.NoActingAgentError")
     assert acting.get() is None
@@ -732,6 +733,82 @@ def test_an_error_in_the_block_is_for_the_context_to_handle(kind, handles, world
     asyncio.run(main())
 
     world.assert_one("allow", "granted", *(("success",) if handles else ("failure", "KeyError")))
+
+
+@each_context
+@pytest.mark.parametrize("fails", [True, False])
+def test_leaving_a_context_runs_as_the_agent_that_asked_for_it(kind, fails, world):
+    """And whoever leaves it is itself again afterwards, also when leaving fails."""
+    other = world.issue("other")
+    as_whom = []
+
+    @contextmanager
+    def leaving():
+        yield
+        as_whom.append(acting.get().agent.name)
+        if fails:
+            raise KeyError
+
+    @asynccontextmanager
+    async def leaving_async():
+        yield
+        await asyncio.sleep(0)
+        as_whom.append(acting.get().agent.name)
+        if fails:
+            raise KeyError
+
+    guarded = requires("read:crm/customers/c-1")
+    tool = guarded(leaving_async if kind.is_async else leaving)
+    if kind.build.__name__.endswith("over_guard"):
+        body = (leaving_async if kind.is_async else leaving).__wrapped__
+        tool = (asynccontextmanager if kind.is_async else contextmanager)(guarded(body))
+
+    async def main():
+        with world.guard.acting_as(world.agent):
+            context = tool()
+            await context.__aenter__() if kind.is_async else context.__enter__()
+            with world.guard.acting_as(other) as others:
+                try:
+                    leave = context.__aexit__ if kind.is_async else context.__exit__
+                    left = leave(None, None, None)
+                    if kind.is_async:
+                        await left
+                finally:
+                    assert acting.get() is others
+                    assert not trace.get_current_span().get_span_context().is_valid
+
+    if fails:
+        with pytest.raises(KeyError):
+            asyncio.run(main())
+    else:
+        asyncio.run(main())
+
+    assert ["bot"] == as_whom
+    world.assert_one("allow", "granted", *(("failure", "KeyError") if fails else ("success",)))
+
+
+@each_context
+def test_entering_a_context_that_fails_gives_back_whoever_enters_it(kind, world):
+    other = world.issue("other")
+
+    def fail(x):
+        raise KeyError
+
+    tool = kind.build(requires(REQUIREMENT), Body(fail))
+
+    async def main():
+        with world.guard.acting_as(world.agent):
+            context = tool("c-1")
+            with world.guard.acting_as(other) as others:
+                try:
+                    await context.__aenter__() if kind.is_async else context.__enter__()
+                finally:
+                    assert acting.get() is others
+
+    with pytest.raises(KeyError):
+        asyncio.run(main())
+
+    world.assert_one("allow", "granted", "failure", "KeyError")
 
 
 @each_context

@@ -362,6 +362,104 @@ def test_a_span_that_a_stream_holds_open_is_its_own(world):
     assert (own.context.span_id, tool.context.span_id) == (child.parent.span_id, own.parent.span_id)
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_that_is_stopped_cleans_up_as_its_own_agent_and_never_as_the_one_that_takes_it(is_async, world):
+    """What a stream does when it is stopped must not borrow the rights of whoever happens to take its items."""
+    other = world.issue("other", allow=["read:crm/customers/*"])
+    log = []
+
+    @requires("read:crm/customers/c-2")
+    def inner():
+        log.append("inner ran")
+
+    def clean_up():
+        log.append(acting.get().agent.name)
+        with pytest.raises(NoActingAgentError):
+            inner()
+
+    @GUARDED
+    def stream(x):
+        try:
+            yield 1
+        finally:
+            clean_up()
+
+    @GUARDED
+    async def async_stream(x):
+        try:
+            yield 1
+        finally:
+            clean_up()
+
+    async def main():
+        with world.guard.acting_as(world.agent) as session:
+            items = async_stream("c-1") if is_async else stream("c-1")
+            await items.__anext__() if is_async else next(items)
+            session.close()
+        with world.guard.acting_as(other) as others:
+            with pytest.raises(NoActingAgentError) as refused:
+                await items.__anext__() if is_async else next(items)
+            assert refused.value.__cause__ is None
+            assert acting.get() is others
+
+    asyncio.run(main())
+
+    assert ["bot"] == log
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_item_is_given_when_its_making_was_allowed(is_async, world):
+    """The check comes before an item is made; what ends in the middle of it stops the next one."""
+
+    @GUARDED
+    def stream(x):
+        acting.get().close()
+        yield 1
+        yield 2
+
+    @GUARDED
+    async def async_stream(x):
+        acting.get().close()
+        yield 1
+        yield 2
+
+    async def main():
+        with world.guard.acting_as(world.agent):
+            items = async_stream("c-1") if is_async else stream("c-1")
+            assert 1 == (await items.__anext__() if is_async else next(items))
+            await items.__anext__() if is_async else next(items)
+
+    with pytest.raises(NoActingAgentError):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_body_that_ends_quietly_when_it_is_closed_was_closed(is_async, world):
+    @GUARDED
+    def stream(x):
+        try:
+            yield 1
+        except GeneratorExit:
+            return
+
+    @GUARDED
+    async def async_stream(x):
+        try:
+            yield 1
+        except GeneratorExit:
+            return
+
+    async def main():
+        with world.guard.acting_as(world.agent):
+            items = async_stream("c-1") if is_async else stream("c-1")
+            await items.__anext__() if is_async else next(items)
+            await items.aclose() if is_async else items.close()
+
+    asyncio.run(main())
+
+    world.assert_one("allow", "granted", "closed")
+
+
 # --- thrown in and cleaned up ----------------------------------------------------------------------------------------
 
 

@@ -42,20 +42,18 @@ class Passage(Protocol):
 
 
 async def _follow_coroutine(body: Coroutine[Any, Any, Any], passage: Passage) -> Any:
-    try:
-        _check(body, passage)
-        passage.resume()
+    with _part(passage):
+        try:
+            passage.check()
+        except BaseException:
+            body.close()  # otherwise Python complains that nobody awaited it
+            raise
         result = await body
-    except BaseException as error:
-        passage.pause()
-        passage.close(error)
-        raise
-    passage.pause()
     passage.close(result=result)
     return result
 
 
-def _check(body: Coroutine[Any, Any, Any] | Generator[Any, Any, Any], passage: Passage) -> None:
+def _check(body: Generator[Any, Any, Any], passage: Passage) -> None:
     """Check, and where the body may not go on, let it clean up: as its agent, whose calls are refused by now."""
     try:
         passage.check()
@@ -174,6 +172,19 @@ def _follow_async(body: AsyncGenerator[Any, Any], passage: Passage) -> AsyncGene
     return drive_async(lambda: body, _Ready(passage))
 
 
+@contextmanager
+def _part(passage: Passage) -> Generator[None, None, None]:
+    """Run a part of a body; what it raises is the end of all of it."""
+    try:
+        passage.resume()
+        yield
+    except BaseException as error:
+        passage.pause()
+        passage.close(error)
+        raise
+    passage.pause()
+
+
 class _Context(AbstractContextManager[Any, Any]):
     """A context manager whose body runs through a passage; the block inside is its caller's."""
 
@@ -182,31 +193,16 @@ class _Context(AbstractContextManager[Any, Any]):
         self._passage = passage
 
     def __enter__(self) -> Any:
-        passage = self._passage
-        try:
-            passage.check()
-            passage.resume()
+        with _part(self._passage):
+            self._passage.check()
             return self._inner.__enter__()
-        except BaseException as error:
-            passage.pause()
-            passage.close(error)
-            raise
-        finally:
-            passage.pause()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> bool | None:
-        passage = self._passage
-        try:
-            passage.resume()
+        with _part(self._passage):
             handled = self._inner.__exit__(kind, error, trace)
-        except BaseException as raised:
-            passage.pause()
-            passage.close(raised)
-            raise
-        passage.pause()
-        passage.close(None if handled else error)
+        self._passage.close(None if handled else error)
         return handled
 
 
@@ -218,31 +214,16 @@ class _AsyncContext(AbstractAsyncContextManager[Any, Any]):
         self._passage = passage
 
     async def __aenter__(self) -> Any:
-        passage = self._passage
-        try:
-            passage.check()
-            passage.resume()
+        with _part(self._passage):
+            self._passage.check()
             return await self._inner.__aenter__()
-        except BaseException as error:
-            passage.pause()
-            passage.close(error)
-            raise
-        finally:
-            passage.pause()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> bool | None:
-        passage = self._passage
-        try:
-            passage.resume()
+        with _part(self._passage):
             handled = await self._inner.__aexit__(kind, error, trace)
-        except BaseException as raised:
-            passage.pause()
-            passage.close(raised)
-            raise
-        passage.pause()
-        passage.close(None if handled else error)
+        self._passage.close(None if handled else error)
         return handled
 
 

@@ -45,7 +45,7 @@ _WRAPPER: Final = """\
     ):
         try:
             _agentid_plan = _agentid_session.plans[_agentid_tool]
-        except KeyError:
+        except _agentid_KeyError:
             _agentid_plan = _agentid_plan_for(_agentid_session, _agentid_tool)
         {look_up}
         if _agentid_answer.plain or (_agentid_answer.quiet and _agentid_answer.check(({values}))):
@@ -72,7 +72,7 @@ if {are_text}:
         else:
             return {wait}_agentid_slow({passed})"""
 _FOLLOW: Final = """\
-if type(_agentid_result) in _agentid_lazy:
+if _agentid_type(_agentid_result) in _agentid_lazy:
                 return _agentid_follow(_agentid_session, _agentid_result)"""
 
 
@@ -92,6 +92,10 @@ def quickened(function: Callable[..., Any], tool: Tool, slow: Any) -> Any:
         return slow
     waits = inspect.iscoroutinefunction(slow)
     space: dict[str, Any] = {
+        # Every name of its own is written so: a parameter may be called `type`, and must not be taken for it.
+        "_agentid_type": type,
+        "_agentid_str": str,
+        "_agentid_KeyError": KeyError,
         "_agentid_who": acting.get,
         "_agentid_restore": acting.set,
         "_agentid_tool": tool,
@@ -115,7 +119,7 @@ def _source(tool: Tool, named: tuple[str, ...], *, waits: bool) -> str:
     if named:
         key = named[0] if len(named) == 1 else f"({', '.join(named)})"
         # Exactly text: a subclass may compare equal to what it is not, and `True` equals 1.
-        are_text = " and ".join(f"type({name}) is str" for name in named)
+        are_text = " and ".join(f"_agentid_type({name}) is _agentid_str" for name in named)
         look_up = _LOOK_UP.format(are_text=are_text, key=key, wait=wait, passed=passed)
     else:
         look_up = _FIXED
