@@ -33,7 +33,7 @@ from agentid.constraint import (
 )
 from agentid.errors import ConfigurationError
 from agentid.permission import ACTIONS, Permission
-from agentid.resource import Resource, ResourcePattern, literal_segment
+from agentid.resource import Resource, ResourcePattern, literal_segment, names_scheme
 
 TOGETHER = 10  # cases in one example of hypothesis, which costs as much as ten of them
 
@@ -84,7 +84,7 @@ def segment(rng):
 
 def resource(rng):
     path = [segment(rng) for _ in range(rng.randint(1, 4))]
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 and not names_scheme(path[0]):
         return Resource.of("", "", *path)
     return Resource.of(rng.choice(SCHEMES), rng.choice(HOSTS) + rng.choice(PORTS), *path)
 

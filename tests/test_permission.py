@@ -135,7 +135,7 @@ def test_the_first_colon_ends_the_action():
         ResourcePattern.parse("https://acme.example:8443/x")
         == Permission.parse("read:https://acme.example:8443/x").resource
     )
-    assert ("", "", "", "write:crm", "x") == Permission.parse("read:write:crm/x").resource.parts
+    assert ("", "", "", "crm", "write:x") == Permission.parse("read:crm/write:x").resource.parts
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ class Resource(Frozen):
         host, port = _host(scheme, authority, text, "resource")
         key = (scheme, host, port, *[read_literal(part, text, "resource") for part in raw])
         _check_length(key, text, "resource")
+        _check_start(scheme, key[3:], text, "resource")
         return cls(key)
 
     @classmethod
@@ -104,6 +105,7 @@ class Resource(Frozen):
         host, port = _host(scheme, authority, authority, "resource")
         key = (scheme, host, port, *[literal_segment(part) for part in segments])
         _check_length(key, "/".join(key), "resource")
+        _check_start(scheme, key[3:], "/".join(segments), "resource")
         return cls(key)
 
     @property
@@ -172,6 +174,7 @@ class ResourcePattern(Frozen):
         first = read_part(host, text, noun) if "*" in host else host
         parts = (scheme, first, port, *[read_part(part, text, noun) for part in raw])
         _check_length(parts, text, noun)
+        _check_start(scheme, parts[3:], text, noun)
         return cls(parts, rest=rest)
 
     @classmethod
@@ -251,6 +254,24 @@ def text_of(parts: tuple[Part, ...], *, rest: bool = False) -> str:
 
 
 # --- reading --------------------------------------------------------------------------------------
+
+
+_LIKE_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+def names_scheme(segment: str) -> bool:
+    """
+    Whether *segment*, at the start of a short path, would be a scheme to others: `file:/etc/passwd` is a URL.
+
+    Such a path is refused. A permission on short paths must not reach files and hosts by a missing slash.
+    """
+    return _LIKE_SCHEME.match(segment) is not None
+
+
+def _check_start(scheme: str, parts: Sequence[Part], whole: str, noun: str) -> None:
+    first = "" if scheme or not parts else parts[0]
+    if names_scheme(first if isinstance(first, str) else first.prefix):
+        raise _refuse(noun, whole, "it begins like a URI: write `://`, or no colon in the first segment")
 
 
 def _split(text: str, noun: str) -> tuple[str, str, list[str]]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from agentid.guard import Guard
@@ -14,6 +15,16 @@ from agentid.identity import Authority
 from agentid.testing import MemoryAudit, SteppingClock, capture_spans
 
 DOMAIN = "acme.example"
+
+
+class Started(SpanProcessor):
+    """Counts the spans that are started: each must end."""
+
+    def __init__(self):
+        self.count = 0
+
+    def on_start(self, span, parent_context=None):
+        self.count += 1
 
 
 class World:
@@ -92,6 +103,9 @@ def each_world(request):
 def _world(*, recorded):
     assert acting.get() is None
     with capture_spans() as captured:
+        started = Started()
+        captured.provider.add_span_processor(started)
         yield World(captured, recorded=recorded)
+    assert started.count == len(captured.spans)
     assert acting.get() is None
     assert not trace.get_current_span().get_span_context().is_valid

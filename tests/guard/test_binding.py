@@ -22,6 +22,7 @@ from agentid.guard.tool import Tool
 from agentid.permission import Permission
 from agentid.policy import Policy
 from agentid.record import Access
+from agentid.testing import acting_as, assert_denied
 
 
 def touched(function, requirements, *args, **kwargs):
@@ -1038,3 +1039,44 @@ def test_keywords_do_not_hide_an_argument(each_world):
             tool(X="c-1")
 
     assert [{"x": "c-1"}] == ran
+
+
+def test_a_path_behind_a_link_is_decided_as_what_would_be_opened(tmp_path):
+    """The tool gets the text and opens what the operating system makes of it, links and `..` included."""
+    here = tmp_path.resolve()
+    for folder in ("data", "other/sub"):
+        (here / folder).mkdir(parents=True)
+    (here / "data" / "top").write_text("fine")
+    (here / "other" / "top").write_text("secret")
+    (here / "data" / "out").symlink_to(here / "other")
+    (here / "data" / "sub").symlink_to(here / "other" / "sub")
+
+    @requires("read:file:///{path:path}")
+    def read(path: str) -> str:
+        return Path(path).read_text()
+
+    with acting_as(allow=[f"read:file://{here}/data/**"]):
+        assert "fine" == read(f"{here}/data/top")
+        for path in ("data/out/top", "data/sub/../top", "data/out/../data/out/top"):
+            with assert_denied(reason="scope_missing"):
+                read(f"{here}/{path}")
+
+
+@pytest.mark.parametrize("url", ["file:/etc/passwd", "file:etc", "https:/evil.example/x", "mailto:x@y.example", "C:/x"])
+def test_what_is_a_url_to_others_is_never_a_short_path(url):
+    """A permission on short paths reaches no file and no host by a missing slash."""
+    ran = []
+
+    def fetch(url):
+        ran.append(url)
+
+    computed = requires(lambda url: f"read:{url}")(fetch)
+    template = requires("read:{url:path}")(fetch)
+
+    with acting_as(allow=["read:**"]) as acting:
+        for tool in (computed, template):
+            with assert_denied(reason="resource_invalid"):
+                tool(url)
+        with pytest.raises(ConfigurationError):
+            acting.guard.access("read", url)
+    assert [] == ran

@@ -25,7 +25,7 @@ HEAD_GLOBS = ["https://*.example/", "https://*/", "s3://*/", "s3://b*/"]
 def permission(draw):
     head = draw(st.sampled_from(HEADS + HEAD_GLOBS))
     parts = draw(st.lists(st.sampled_from(NAMES + GLOBS), max_size=3))
-    parts += draw(st.sampled_from([[], ["**"]])) if parts or head else ["**"]
+    parts += draw(st.sampled_from([[], ["**"]])) if parts or head not in {"", "file:///"} else ["**"]
     made = Permission.parse(f"{draw(st.sampled_from(['read', 'write']))}:{head}{'/'.join(parts)}".rstrip("/"))
     limit = draw(st.sampled_from([None, None, at_most(1), at_least(1), at_most(0)]))
     return made if limit is None else made.where(n=limit)

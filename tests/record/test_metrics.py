@@ -111,6 +111,33 @@ def test_a_stream_is_measured_when_it_ends(measured):
     assert "gen_ai.execute_tool.duration" in [name for name, _, _ in points(measured)]
 
 
+def test_the_time_to_decide_is_not_time_that_the_tool_ran(measured):
+    """Waiting for a person is part of the decision."""
+    now = [0]
+
+    def approver(request):
+        now[0] += 300 * 10**9
+        return True
+
+    @requires("read:crm/customers/{x}")
+    def slow(x):
+        now[0] += 2 * 10**9
+
+    with acting_as(ask=["read:crm/customers/*"], approver=approver) as world:
+        world.guard.monotonic_ns = lambda: now[0]
+        slow("c-1")
+
+    sums = {
+        metric.name: metric.data.data_points[0].sum
+        for resource in measured.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if hasattr(metric.data.data_points[0], "sum")
+    }
+    assert {"agentid.authorization.duration": 300, "gen_ai.execute_tool.duration": 2} == sums
+    assert 302 * 10**9 == world.records[0].duration_ns
+
+
 def test_instruments_have_units_and_descriptions(measured):
     with acting_as(allow=["read:crm/customers/*"]):
         tool("c-1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
-from agentid import Guard, Policy, requires
-from agentid.errors import AccessDeniedError
+from agentid import Guard, ObserveOnlyGuard, Policy, requires
+from agentid.errors import AccessDeniedError, CredentialRevokedError
 from agentid.guard.session import acting
 from agentid.record import attributes as names
 from agentid.testing import acting_as, capture_spans
@@ -416,6 +417,43 @@ print(sum(point.value for r in data.resource_metrics for s in r.scope_metrics fo
 """)
 
     assert ["0", "2", "no_identity", "agentid.permission_denied", "tool", "2"] == out
+
+
+@pytest.mark.parametrize("kind", [Guard, ObserveOnlyGuard])
+@pytest.mark.parametrize("captures", ["true", "false"])
+def test_whatever_happens_to_a_call_happens_without_spans_too(kind, captures, monkeypatch):
+    """Nobody records, and calls are allowed, denied, fail, are captured and stopped as always."""
+
+    @requires("read:crm/customers/{x}")
+    def stream(x):
+        yield 1
+        yield 2
+
+    monkeypatch.setenv(CAPTURE, captures)
+    records = []
+    with acting_as(allow=["read:crm/customers/*", "write:mail/**", "share:mail/**"]) as world:
+        guard = kind(world.authority.trust, observers=[records.append])
+        with guard.acting_as(world.agent):
+            assert {"id": "c-42"} == get_customer("c-42")
+            with pytest.raises(KeyError):
+                send("ada", "hello")
+            with contextlib.suppress(AccessDeniedError):
+                get_customer("a/b")
+            items = stream("c-1")
+            next(items)
+            world.authority.revoke(world.agent)
+            with contextlib.suppress(CredentialRevokedError):
+                next(items)
+            items.close()
+
+    enforced = kind is Guard
+    assert [
+        ("allow", "granted", "success"),
+        ("allow", "granted", "failure"),
+        ("deny", "resource_invalid", "denied") if enforced else ("would_deny", "resource_invalid", "success"),
+        ("allow", "revoked", "stopped") if enforced else ("would_deny", "revoked", "closed"),
+    ] == [(record.effect, record.reason, record.status) for record in records]
+    assert {("", "")} == {(record.trace_id, record.span_id) for record in records}
 
 
 def test_capturing_spans_leaves_the_global_provider_alone():

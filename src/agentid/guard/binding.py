@@ -29,7 +29,7 @@ from uuid import UUID
 from agentid.errors import ConfigurationError, nearest, quote
 from agentid.permission import Action, parse_action
 from agentid.record import Access
-from agentid.resource import MAX_LENGTH, Resource, literal_segment
+from agentid.resource import MAX_LENGTH, Resource, literal_segment, names_scheme
 
 __all__ = ["Computed", "Requirement", "Template", "Unbindable"]
 
@@ -162,6 +162,8 @@ class Template:
                 continue
             filled = [_segment(values[p.text], p.text) if isinstance(p, _Field) else p for p in pieces]
             segments.append(filled[0] if len(filled) == 1 else _segment("".join(filled), self.text))
+        if not self._head[0] and names_scheme(segments[0]):
+            raise Unbindable("the resource begins like a URI, and a short path is wanted")
         key = (*self._head, *segments)
         if sum(map(len, key)) + len(key) > MAX_LENGTH:
             raise Unbindable(f"the resource would be longer than {MAX_LENGTH} characters")
@@ -310,7 +312,8 @@ def _segment(text: str, field: str) -> str:
 
 def _path(text: str, field: str, *, absolute: bool) -> list[str]:
     if absolute and text and text.isprintable():
-        text = os.path.abspath(text)  # noqa: PTH100 -- normalises without touching the disk
+        # What the operating system would open: behind a link, `..` is somewhere else than the text says.
+        text = os.path.realpath(text)
         if os.sep == "\\":
             text = text.replace("\\", "/")
     elif text.startswith("/") or _DRIVE.match(text):
