@@ -34,7 +34,7 @@ from guard.call_kinds import (
 )
 from opentelemetry import trace
 
-from agentid import requires
+from agentid import Guard, requires
 from agentid.errors import (
     AccessDeniedError,
     CredentialExpiredError,
@@ -84,7 +84,28 @@ def test_a_denied_call_never_runs(kind, world):
 
         assert acting.get() is session
     assert_refused(world, body, reason="scope_missing")
+    assert {""} >= {record.permission for record in world.records}
     assert ("scope_missing", "bot") == (denied.value.decision.reason, denied.value.agent)
+
+
+@each_kind
+def test_without_anybody_who_records_calls_are_decided_all_the_same(kind, world, caplog):
+    def fail(x):
+        raise KeyError
+
+    body = Body(lambda x: fail(x) if x == "bad" else f"found {x}")
+    tool = kind.build(requires(REQUIREMENT), body)
+    guard = Guard(world.authority.trust)
+    with guard.acting_as(world.issue("narrow", allow=["read:crm/customers/c-1", "read:crm/customers/bad"])) as session:
+        assert "found c-1" == kind.run(tool, "c-1")
+        with pytest.raises(AccessDeniedError):
+            kind.run(tool, "c-2")
+        with pytest.raises(KeyError):
+            kind.run(tool, "bad")
+        assert acting.get() is session
+
+    assert ["c-1", "bad"] == body.ran
+    assert [] == caplog.messages
 
 
 @each_kind

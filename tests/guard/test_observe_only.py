@@ -187,6 +187,24 @@ def test_whatever_breaks_inside_the_guard_the_call_runs(break_it, watching, monk
     assert (0 if break_it == "tracer" else 2) == len(watching.spans)
 
 
+def test_a_clock_that_breaks_in_the_middle_of_a_stream_is_noted_and_the_stream_goes_on(watching):
+    def fail():
+        raise RuntimeError
+
+    @requires(REQUIREMENT)
+    def stream(x):
+        yield 1
+        yield 2
+
+    with watching.guard.acting_as(watching.agent):
+        items = stream("c-1")
+        next(items)
+        watching.guard.clock = fail
+        assert [2] == list(items)
+
+    assert [("would_deny", "error", "success")] == watching.outcomes()
+
+
 def test_the_first_reason_to_refuse_is_the_one_recorded(watching):
     """As a guard that enforces would have stopped there."""
 

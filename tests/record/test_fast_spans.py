@@ -171,6 +171,7 @@ def test_a_prepared_span_is_the_span_that_the_sdk_would_have_made(settings, pare
 
 def test_a_tracer_of_the_sdk_has_prepared_spans_and_a_stranger_has_the_public_api(monkeypatch):
     """And so has everybody who asks for it."""
+    monkeypatch.delenv(PUBLIC_ONLY, raising=False)
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("scope")
 
     class Wrapped(type(tracer)):  # type: ignore[misc]

@@ -421,7 +421,7 @@ print(sum(point.value for r in data.resource_metrics for s in r.scope_metrics fo
 
 @pytest.mark.parametrize("kind", [Guard, ObserveOnlyGuard])
 @pytest.mark.parametrize("captures", ["true", "false"])
-def test_whatever_happens_to_a_call_happens_without_spans_too(kind, captures, monkeypatch):
+def test_whatever_happens_to_a_call_happens_without_spans_too(kind, captures, monkeypatch, caplog):
     """Nobody records, and calls are allowed, denied, fail, are captured and stopped as always."""
 
     @requires("read:crm/customers/{x}")
@@ -454,6 +454,7 @@ def test_whatever_happens_to_a_call_happens_without_spans_too(kind, captures, mo
         ("allow", "revoked", "stopped") if enforced else ("would_deny", "revoked", "closed"),
     ] == [(record.effect, record.reason, record.status) for record in records]
     assert {("", "")} == {(record.trace_id, record.span_id) for record in records}
+    assert [] == caplog.messages
 
 
 def test_capturing_spans_leaves_the_global_provider_alone():

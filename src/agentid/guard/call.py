@@ -231,8 +231,7 @@ class GuardedCall:
 
     def __del__(self) -> None:
         # Lazy work that nobody ran: an iterator that was dropped, a coroutine that was never awaited.
-        if not self.closed:
-            self._finish("abandoned", "")
+        self._finish("abandoned", "")
 
     def _finish(self, status: Status, error_type: str) -> None:
         if self.closed:
