@@ -14,9 +14,10 @@ _SEARCHED = os.pathsep.join(str(Path(entry).resolve()) for entry in _ENTRIES)
 _CHANGES_OUTPUT = ("OTEL_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "AGENTID_", "PYTHONIOENCODING", "PYTHONUTF8")
 TIMEOUT = 50
 
-# So that Ctrl-C typed on the terminal reaches the program.
+# So that Ctrl-C typed on the terminal reaches the program, also where the tests themselves run in the background.
 _TAKE_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "agentid", *sys.argv[1:]])
 """

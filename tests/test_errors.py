@@ -26,6 +26,8 @@ from agentid.errors import (
     nearest,
     quote,
 )
+from agentid.permission import Permission
+from agentid.policy import Decision
 
 TREE = {
     ConfigurationError: (Error, "configuration.invalid"),
@@ -146,6 +148,37 @@ def test_text_from_outside_is_quoted_on_one_line(text, expected):
     """It can forge no second line in a log, and cannot move the cursor of a terminal."""
     assert expected == quote(text)
     assert quote(text).isprintable()
+
+
+class Unprintable:
+    def __str__(self):
+        raise RuntimeError("secret")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (10**5000, "`<int>`"),  # Python writes no more than 4,300 digits
+        (Unprintable(), "`<Unprintable>`"),
+        ("a` may do all. `b", r"`a\x60 may do all. \x60b`"),
+        ("`\n", r"`\x60\n`"),
+    ],
+    ids=["number", "unprintable", "backticks", "line"],
+)
+def test_whatever_is_quoted_is_quoted(value, expected):
+    assert expected == quote(value)
+
+
+def test_a_denial_that_travels_keeps_what_was_decided_and_about_whom():
+    decision = Decision("deny", "scope_missing", Permission.parse("read:crm/*"))
+    for error in (
+        AccessDeniedError("it was refused", why="so", decision=decision, agent="bot"),
+        ApprovalRefusedError.explained(decision, "bot", lambda: ("it was refused", "so", "", "no")),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+
+        assert (type(error), str(error), error.for_model) == (type(again), str(again), again.for_model)
+        assert (decision, "bot") == (again.decision, again.agent)
 
 
 def test_quoted_text_is_as_long_as_wanted():

@@ -184,6 +184,9 @@ class AccessDeniedError(Error):
             self._explain = None  # and let go of the session that it knows
         return self._text
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), *self._parts()), {"decision": self.decision, "agent": self.agent}
+
     @property
     def what(self) -> str:  # type: ignore[override]
         """What was refused."""
@@ -243,14 +246,21 @@ def quote(text: object, *, limit: int = 80) -> str:
     """
     Put text from outside into backticks, on one line, shortened to *limit* characters.
 
-    Control characters, line breaks and invisible characters are escaped, so that no message can
-    forge a second line in a log or move a terminal's cursor.
+    Control characters, line breaks, invisible characters and backticks are escaped, so that no message can
+    forge a second line in a log, move a terminal's cursor or end its own quotation.
     """
-    raw = text if isinstance(text, str) else str(text)
+    try:
+        raw = text if isinstance(text, str) else str(text)
+    except Exception:  # noqa: BLE001 -- a message about a bad value must not fail for that value
+        raw = f"<{type(text).__name__}>"
     shown = raw[:limit]
-    if not shown.isprintable():
-        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+    if not shown.isprintable() or "`" in shown:
+        shown = "".join(c if c.isprintable() and c != "`" else _escaped(c) for c in shown)
     return f"`{shown}…`" if len(raw) > limit else f"`{shown}`"
+
+
+def _escaped(character: str) -> str:
+    return r"\x60" if character == "`" else character.encode("unicode_escape").decode("ascii")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from array import array
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -378,6 +380,20 @@ class Opaque:
         self.to = to
 
 
+class Slotted:
+    """And its attributes stand in slots, one of them under a name that Python mangles."""
+
+    __slots__ = ("__note", "inner", "to")
+
+    def __init__(self, to):
+        self.to = to
+        self.inner = [Opaque("ada")]
+        self.__note = "hello"
+
+    def rewrite(self):
+        self.__note = "evil"
+
+
 def changing(change):
     """An approver that says yes, and meanwhile something changes."""
 
@@ -420,6 +436,60 @@ def test_arguments_that_change_while_a_person_is_asked_were_not_approved(world, 
 
     assert [] == ran
     assert {("deny", "approval_missing", "denied")} == set(world.outcomes())
+
+
+def cyclic():
+    opaque = Opaque("ada")
+    opaque.itself = [opaque]
+    return opaque
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (lambda: Opaque("ada"), lambda it: setattr(it, "more", 1)),
+        (lambda: Opaque("ada"), lambda it: setattr(it, "to", True)),
+        (lambda: Slotted("ada"), lambda it: setattr(it, "to", "eve")),
+        (lambda: Slotted("ada"), lambda it: setattr(it.inner[0], "to", "eve")),
+        (lambda: Slotted("ada"), lambda it: it.rewrite()),
+        (lambda: [Opaque("ada")], lambda it: setattr(it[0], "to", "eve")),
+        (lambda: [Opaque("ada")], lambda it: it.__setitem__(0, Opaque("ada"))),
+        (lambda: {"a": (1, [Opaque(1)])}, lambda it: setattr(it["a"][1][0], "to", 1.0)),
+        (lambda: array("q", range(5000)), lambda it: it.__setitem__(2500, -1)),
+        (lambda: memoryview(bytearray(b"ada")), lambda it: it.__setitem__(slice(0, 3), b"eve")),
+        (lambda: OrderedDict(a=Opaque("ada")), lambda it: setattr(it["a"], "to", "eve")),
+        (cyclic, lambda it: setattr(it.itself[0], "to", "eve")),
+        (lambda: partial(print, Opaque("ada")), lambda it: it.__setstate__((print, ("eve",), {}, None))),
+    ],
+)
+def test_what_its_text_does_not_show_may_not_change_either_while_a_person_is_asked(make, change, world, clerk):
+    ran, held = [], make()
+
+    @requires("write:mail/outbox/{to}")
+    def send(to, letter):
+        ran.append(to)
+
+    with world.make_guard(approver=lambda request: True).acting_as(clerk):
+        send("ada", held)
+    changes = world.make_guard(approver=changing(lambda: change(held)))
+    with changes.acting_as(clerk), pytest.raises(ApprovalRefusedError, match="changed while a person was asked"):
+        send("ada", held)
+
+    assert ["ada"] == ran
+
+
+def test_the_object_whose_tool_it_is_may_go_on_working_while_a_person_is_asked(world, clerk):
+    class Outbox:
+        def __init__(self):
+            self.count = 0
+
+        @requires("write:mail/outbox/{to}")
+        def send(self, to):
+            return f"sent to {to}"
+
+    outbox = Outbox()
+    with world.make_guard(approver=changing(lambda: setattr(outbox, "count", 1))).acting_as(clerk):
+        assert "sent to ada" == outbox.send("ada")
 
 
 def test_an_approver_cannot_change_what_the_tool_gets(world, clerk):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import inspect
 import itertools
 import time
 from collections import OrderedDict, UserString, namedtuple
@@ -756,11 +758,69 @@ def test_a_function_without_a_signature_is_refused_while_decorating():
     class NoSignature:
         __signature__ = "nonsense"
 
-        def __call__(self, x):
-            """Take x."""
+        def __call__(self, *args):
+            """Take anything."""
 
     with pytest.raises(ConfigurationError, match="no signature"):
         requires("read:crm/{x}")(NoSignature())
+
+
+def lying(function):
+    """Say of *function* that its parameters are the other way round."""
+    function.__signature__ = inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default="c-1") for name in ("note", "x")]
+    )
+    return function
+
+
+class Lying:
+    def __init__(self):
+        self.ran = []
+        lying(self)
+
+    def __call__(self, x="c-2", note="c-1"):
+        self.ran.append(x)
+
+    @lying
+    def method(self, x="c-2", note="c-1"):
+        self.ran.append(x)
+
+
+@pytest.mark.parametrize("kind", ["function", "async", "generator", "method", "bound method", "object", "partial"])
+def test_what_the_code_takes_counts_and_not_what_it_says_that_it_takes(kind, each_world):
+    """`__signature__` is for people; bound by it, `c-1` would be decided, and `c-2` be read."""
+    told = Lying()
+
+    @lying
+    def function(x="c-2", note="c-1"):
+        told.ran.append(x)
+
+    @lying
+    async def coroutine(x="c-2", note="c-1"):
+        told.ran.append(x)
+
+    @lying
+    def generator(x="c-2", note="c-1"):
+        yield told.ran.append(x)
+
+    guarded = requires("read:crm/customers/{x}")
+    tool = {
+        "function": lambda: guarded(function),
+        "async": lambda: lambda *args: asyncio.run(guarded(coroutine)(*args)),
+        "generator": lambda: lambda *args: list(guarded(generator)(*args)),
+        "method": lambda: functools.partial(guarded(Lying.method), told),
+        "bound method": lambda: guarded(told.method),
+        "object": lambda: guarded(told),
+        "partial": lambda: guarded(functools.partial(function)),
+    }[kind]()
+    agent = each_world.issue("narrow", allow=["read:crm/customers/c-1"])
+    with each_world.guard.acting_as(agent):
+        tool("c-1", "c-2")
+        for refused in (("c-2", "c-1"), ()):
+            with pytest.raises(AccessDeniedError):
+                tool(*refused)
+
+    assert ["c-1"] == told.ran
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from agentid.errors import (
     quote,
 )
 from agentid.guard import telemetry
+from agentid.guard.explain import changed
 from agentid.guard.session import Session, acting
 from agentid.policy import Decision, Reason
 from agentid.record import AccessRecord, OpenSpan, Span, Status
@@ -41,9 +42,10 @@ class GuardedCall:
         session: In which it happens.
         subject: What is called.
         closed: Whether it is over: its record is complete, and was given away.
+        is_still: Whether the arguments still say what was allowed; None if they cannot have changed.
     """
 
-    __slots__ = ("_acting", "_began", "_ran", "_span", "_token", "closed", "record", "session", "subject")
+    __slots__ = ("_acting", "_began", "_ran", "_span", "_token", "closed", "is_still", "record", "session", "subject")
 
     def __init__(self, session: Session, subject: Subject) -> None:
         self.closed = True  # until it has a record, there is nothing to close
@@ -52,6 +54,7 @@ class GuardedCall:
         self._token: Token[Session | None] | None = None
         self._acting: Session | None = session
         self._began = self._ran = guard.monotonic_ns()
+        self.is_still: Callable[[GuardedCall], bool] | None = None
         self.session = session
         self.subject = subject
         self.record = AccessRecord(
@@ -165,17 +168,24 @@ class GuardedCall:
     # --- while it runs ----------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise if the agent may not go on: its session, credential or grant is over."""
+        """
+        Raise if the body may not go on: the agent's session, credential or grant is over.
+
+        Or may not begin: its arguments are not any more what was allowed.
+        """
+        is_still, self.is_still = self.is_still, None  # once it has begun, its arguments are its own business
         try:
-            error = self.session.check(self.subject.name)
+            error: Error | None = self.session.check(self.subject.name)
+            reason = None if error is None else reason_of(error)
+            if error is None and is_still is not None and not is_still(self):
+                error, reason = changed(self.session, self.subject.name), "resource_invalid"
         except Exception:
             if not self.observes_only:
                 raise
             self._noted("error")
             return
-        if error is None:
+        if error is None or reason is None:
             return
-        reason = reason_of(error)
         if self.observes_only:
             self._noted(reason)
             return

@@ -148,7 +148,7 @@ def _plain(function: Callable[..., Any], open_passage: Opener) -> Callable[..., 
         passage.pause()
         follow = FOLLOW.get(cast("type[Any]", type(result)))
         if follow is not None:
-            return follow(result, passage)
+            return follow(result, passage, lambda: call(*args, **kwargs))
         passage.close(result=result)
         return result
 

@@ -21,6 +21,7 @@ argument in a record.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from agentid.errors import AuditUnavailableError, quote
@@ -30,6 +31,7 @@ from agentid.guard.binding import Unbindable
 from agentid.guard.call import GuardedCall, reason_of
 from agentid.guard.explain import denied, no_agent
 from agentid.guard.session import acting
+from agentid.guard.snapshot import snapshot
 from agentid.policy import Decision
 from agentid.record import Access
 
@@ -63,24 +65,27 @@ def _seven_steps(subject: Subject, arguments: Mapping[str, Any]) -> Generator[Qu
             call.refuse(decision, denied(session, subject.name, None, decision, str(odd)))
 
         # 3 MAY IT
-        decision, access = _decide(call, arguments)
+        decision, access = _decide(call, call.record.accesses, arguments)
+        asked_about: dict[str, Any] | None = None
         if decision.effect == "deny":
             call.refuse(decision, denied(session, subject.name, access, decision, _hint(decision, arguments)))
 
         # 4 ASK
         elif decision.effect == "ask" and not call.observes_only:
-            asked_about = _content(arguments)
+            asked_about = snapshot(arguments)
             try:
                 approval = yield session.guard.approver, _request(call, arguments)
             except BaseException:
                 # Whoever waited for the answer is gone: cancelled, interrupted, or the stream was dropped.
                 call.deny(Decision("deny", "approval_missing", decision.permission))
                 raise
-            unchanged = _content(arguments) == asked_about and subject.accesses(arguments) == call.record.accesses
+            unchanged = _is_still(arguments, asked_about, call)
             decision = _answered(call, approval, decision, access, unchanged=unchanged)
 
         # 5 WRITE
         call.decided(decision)
+        # A body that runs later, as a stream's does, is decided again there: a list may have grown meanwhile.
+        call.is_still = partial(_is_still, arguments, asked_about)
         call.begin(arguments)
     except Exception as failure:  # noqa: BLE001 -- an error in here is a refusal, never a yes
         _refuse_error(call, failure)
@@ -91,11 +96,13 @@ def _seven_steps(subject: Subject, arguments: Mapping[str, Any]) -> Generator[Qu
     return call
 
 
-def _decide(call: GuardedCall, arguments: Mapping[str, Any]) -> tuple[Decision, Access | None]:
+def _decide(
+    call: GuardedCall, accesses: tuple[Access, ...], arguments: Mapping[str, Any]
+) -> tuple[Decision, Access | None]:
     """Decide each access: the first `deny` counts, else the first `ask`. Nothing to decide is a deny."""
     worst: tuple[Decision, Access | None] = Decision("deny", "resource_invalid"), None
     rules = call.session.rules
-    for access in call.record.accesses:
+    for access in accesses:
         one = rules.decide(access.action, access.resource.key, arguments)
         if one.effect == "deny":
             return one, access
@@ -104,9 +111,17 @@ def _decide(call: GuardedCall, arguments: Mapping[str, Any]) -> tuple[Decision, 
     return worst
 
 
-def _content(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """What a person is shown of the arguments, to be compared with what they are after the answer."""
-    return {name: repr(value) for name, value in arguments.items()}
+def _is_still(arguments: Mapping[str, Any], asked_about: dict[str, Any] | None, call: GuardedCall) -> bool:
+    """Whether *arguments* still say what was allowed; of a call that a person approved, whether they are the same."""
+    try:
+        accesses = call.subject.accesses(arguments)
+        if accesses != call.record.accesses:
+            return False
+        if asked_about is not None:
+            return snapshot(arguments) == asked_about
+        return _decide(call, accesses, arguments)[0].effect == "allow"
+    except Exception:  # noqa: BLE001 -- what cannot be looked at any more is not what it was
+        return False
 
 
 def _request(call: GuardedCall, arguments: Mapping[str, Any]) -> ApprovalRequest:
@@ -158,8 +173,20 @@ def _refuse_error(call: GuardedCall, failure: Exception) -> None:
     decision = Decision("deny", "error")
     # Only the type: the text of an exception may hold the argument that it stumbled over.
     error = denied(call.session, call.subject.name, None, decision, f"deciding failed with {type(failure).__name__}")
-    error.__cause__ = failure
+    error.__cause__ = _Withheld.of(failure)
     call.refuse(decision, error)
+
+
+class _Withheld(Exception):  # noqa: N818 -- stands in a chain and is never raised
+    """
+    Stands in a chain for an exception: its type and where it happened, without its text.
+
+    A traceback is printed into logs, and that text may hold the argument that the exception is about.
+    """
+
+    @classmethod
+    def of(cls, failure: Exception) -> _Withheld:
+        return cls(f"{type(failure).__name__}, its text withheld").with_traceback(failure.__traceback__)
 
 
 class Enforcement:

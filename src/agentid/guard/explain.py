@@ -12,7 +12,7 @@ from agentid.record import Access
 if TYPE_CHECKING:
     from agentid.guard.session import Session
 
-__all__ = ["denial", "denied", "no_agent", "session_ended"]
+__all__ = ["changed", "denial", "denied", "no_agent", "session_ended"]
 
 _SHOWN = 5
 
@@ -33,6 +33,12 @@ def session_ended(agent: str, tool: str) -> NoActingAgentError:
         why="a task, thread or stream outlived the session it was started in",
         fix="Wait for it inside `with guard.acting_as(agent):`, or open a session of its own for it",
     )
+
+
+def changed(session: Session, tool: str) -> AccessDeniedError:
+    """What was allowed is not any more what would be done."""
+    decision = Decision("deny", "resource_invalid")
+    return denied(session, tool, None, decision, "its arguments changed between the call and its first item")
 
 
 def denied(session: Session, tool: str, access: Access | None, decision: Decision, why: str) -> AccessDeniedError:

@@ -10,6 +10,8 @@ never seen by its caller.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
@@ -41,7 +43,11 @@ class Passage(Protocol):
         ...
 
 
-async def _follow_coroutine(body: Coroutine[Any, Any, Any], passage: Passage) -> Any:
+Again = Callable[[], Any]
+"""Makes the same call once more, decided and recorded as a call of its own."""
+
+
+async def _follow_coroutine(body: Coroutine[Any, Any, Any], passage: Passage, _again: Again) -> Any:
     with _part(passage):
         try:
             passage.check()
@@ -102,6 +108,17 @@ def _drive(body: Generator[Any, Any, Any], passage: Passage) -> Generator[Any, A
         raise
     passage.close(GeneratorExit() if closing else None)
     return result
+
+
+@types.coroutine
+def _drive_awaitable(body: Generator[Any, Any, Any], passage: Passage) -> Generator[Any, Any, Any]:
+    """The same for a generator that may be awaited, as `types.coroutine` makes them."""
+    return (yield from _drive(body, passage))
+
+
+def _follow_generator(body: types.GeneratorType[Any, Any, Any], passage: Passage, _again: Again) -> Any:
+    can_await = body.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE
+    return _drive_awaitable(body, passage) if can_await else _drive(body, passage)
 
 
 async def drive_async(make_body: Callable[[], AsyncGenerator[Any, Any]], opening: Opening) -> AsyncGenerator[Any, Any]:
@@ -168,7 +185,7 @@ class _Ready:
         return self._passage
 
 
-def _follow_async(body: AsyncGenerator[Any, Any], passage: Passage) -> AsyncGenerator[Any, Any]:
+def _follow_async(body: AsyncGenerator[Any, Any], passage: Passage, _again: Again) -> AsyncGenerator[Any, Any]:
     return drive_async(lambda: body, _Ready(passage))
 
 
@@ -188,9 +205,20 @@ def _part(passage: Passage) -> Generator[None, None, None]:
 class _Context(AbstractContextManager[Any, Any]):
     """A context manager whose body runs through a passage; the block inside is its caller's."""
 
-    def __init__(self, inner: AbstractContextManager[Any, Any], passage: Passage) -> None:
+    def __init__(self, inner: AbstractContextManager[Any, Any], passage: Passage, again: Again) -> None:
         self._inner = inner
         self._passage = passage
+        self._again = again
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        again = self._again  # entered for each call of *function*, and so decided for each
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with again():
+                return function(*args, **kwargs)
+
+        return inside
 
     def __enter__(self) -> Any:
         with _part(self._passage):
@@ -209,9 +237,20 @@ class _Context(AbstractContextManager[Any, Any]):
 class _AsyncContext(AbstractAsyncContextManager[Any, Any]):
     """The same, async."""
 
-    def __init__(self, inner: AbstractAsyncContextManager[Any, Any], passage: Passage) -> None:
+    def __init__(self, inner: AbstractAsyncContextManager[Any, Any], passage: Passage, again: Again) -> None:
         self._inner = inner
         self._passage = passage
+        self._again = again
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        again = self._again  # entered for each call of *function*, and so decided for each
+
+        @functools.wraps(function)
+        async def inside(*args: Any, **kwargs: Any) -> Any:
+            async with again():
+                return await function(*args, **kwargs)
+
+        return inside
 
     async def __aenter__(self) -> Any:
         with _part(self._passage):
@@ -237,10 +276,10 @@ async def _async_sample() -> AsyncGenerator[None, None]:
     yield
 
 
-FOLLOW: Final[Mapping[type, Callable[[Any, Passage], Any]]] = types.MappingProxyType(
+FOLLOW: Final[Mapping[type, Callable[[Any, Passage, Again], Any]]] = types.MappingProxyType(
     {
         types.CoroutineType: _follow_coroutine,
-        types.GeneratorType: _drive,
+        types.GeneratorType: _follow_generator,
         types.AsyncGeneratorType: _follow_async,
         # What `contextmanager` makes: lazy like a generator, and recognised by its type.
         type(_sample()): _Context,

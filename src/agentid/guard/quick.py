@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from agentid.errors import ConfigurationError
 from agentid.guard.call import GuardedCall
 from agentid.guard.lazy import FOLLOW
 from agentid.guard.plan import named_values, plan_for
@@ -176,7 +177,15 @@ def _refusal(answer: Any) -> Exception:
 def _follow(tool: Tool, session: Session, result: Any, span: Span | None = None) -> Any:
     """A result whose body has not run yet is followed to its end, as any stream is."""
     call = GuardedCall.taken_over(session, tool, span)
-    return FOLLOW[cast("type[Any]", type(result))](result, call)
+    return FOLLOW[cast("type[Any]", type(result))](result, call, _only_once)
+
+
+def _only_once() -> Any:
+    raise ConfigurationError(
+        "a context manager that a tool returned was used as a decorator",
+        why="the call that it stands for was decided once, and not for each call of the decorated function",
+        fix="Enter it where it is needed, or guard the function that makes it",
+    )
 
 
 def _special(tool: Tool) -> Callable[..., Any]:

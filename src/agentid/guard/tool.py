@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, cast
@@ -163,16 +164,15 @@ class Tool:
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """
-    The parameters that really receive the arguments.
+    The parameters that really receive the arguments: those of the code, whatever `__signature__` says.
 
-    A wrapper that takes `*args, **kwargs` hides them, so what it says to wrap is believed; a wrapper with
-    parameters of its own is taken at its word.
+    A wrapper that takes `*args, **kwargs` hides them, so what it says to wrap is believed.
 
     Raises:
         ConfigurationError: There is no signature, as for some built-in functions.
     """
     try:
-        own = inspect.signature(function, follow_wrapped=False)
+        own = _code_signature(function) or inspect.signature(function, follow_wrapped=False)
         if all(parameter.kind in _GENERIC for parameter in own.parameters.values()):
             return inspect.signature(function)
     except (TypeError, ValueError):
@@ -182,6 +182,20 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
             fix="Wrap it in a function of your own",
         ) from None
     return own
+
+
+def _code_signature(function: Any) -> inspect.Signature | None:
+    """What the code of a function, a method or a callable object takes; None for what has no code of Python."""
+    receiver: Any = None
+    if isinstance(function, types.MethodType):
+        function, receiver = function.__func__, function.__self__
+    elif not (inspect.isroutine(function) or inspect.isclass(function)):
+        function, receiver = type(function).__call__, function
+    if not isinstance(function, types.FunctionType):
+        return None
+    bare = types.FunctionType(function.__code__, {}, function.__name__, function.__defaults__, function.__closure__)
+    bare.__kwdefaults__ = function.__kwdefaults__
+    return inspect.signature(bare if receiver is None else types.MethodType(bare, receiver))
 
 
 def _is_exact(function: object, signature: inspect.Signature) -> bool:

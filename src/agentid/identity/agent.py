@@ -149,7 +149,7 @@ class Agent(Secret):
             raise ConfigurationError(
                 f"The {_WHAT} {quote(os.fspath(path))} was not written",
                 why="there is a file already",
-                fix="Choose another name, or pass overwrite=True",
+                fix="Choose another name, or replace it: `overwrite=True`, on the command line `--overwrite`",
             )
 
     @classmethod
