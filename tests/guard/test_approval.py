@@ -16,6 +16,7 @@ import pytest
 
 from agentid import Approval, requires
 from agentid.errors import (
+    AccessDeniedError,
     ApprovalRefusedError,
     CredentialExpiredError,
     CredentialRevokedError,
@@ -394,6 +395,15 @@ class Slotted:
         self.__note = "evil"
 
 
+class Mute:
+    """Shows nothing of itself, like what is written in C."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return "mute"
+
+
 def changing(change):
     """An approver that says yes, and meanwhile something changes."""
 
@@ -458,6 +468,10 @@ def cyclic():
         (lambda: array("q", range(5000)), lambda it: it.__setitem__(2500, -1)),
         (lambda: memoryview(bytearray(b"ada")), lambda it: it.__setitem__(slice(0, 3), b"eve")),
         (lambda: OrderedDict(a=Opaque("ada")), lambda it: setattr(it["a"], "to", "eve")),
+        (lambda: [Mute()], lambda it: it.__setitem__(0, Mute())),
+        (lambda: [1], lambda it: it.__setitem__(0, True)),
+        (lambda: ["a"], lambda it: it.__setitem__(0, b"a")),
+        (lambda: [(1,)], lambda it: it.__setitem__(0, [1])),
         (cyclic, lambda it: setattr(it.itself[0], "to", "eve")),
         (lambda: partial(print, Opaque("ada")), lambda it: it.__setstate__((print, ("eve",), {}, None))),
     ],
@@ -476,6 +490,21 @@ def test_what_its_text_does_not_show_may_not_change_either_while_a_person_is_ask
         send("ada", held)
 
     assert ["ada"] == ran
+
+
+def test_what_is_too_deep_to_be_compared_cannot_be_approved(world, clerk):
+    nested = Opaque("ada")
+    for _ in range(3000):
+        nested = Opaque(nested)
+
+    @requires("write:mail/outbox/{to}")
+    def send(to, letter):
+        raise AssertionError
+
+    with world.make_guard(approver=lambda request: True).acting_as(clerk), pytest.raises(AccessDeniedError) as no:
+        send("ada", nested)
+
+    assert "error" == no.value.decision.reason
 
 
 def test_the_object_whose_tool_it_is_may_go_on_working_while_a_person_is_asked(world, clerk):

@@ -7,6 +7,7 @@ one. `repr` alone would not show it: most objects print no more than their addre
 Two snapshots of a value are equal if its type, its printed form, its elements, its attributes and its bytes
 are the same. What shows nothing of itself, such as an open connection, is the same as long as it is the same
 object. Taking a snapshot costs as much as printing the arguments; it is taken only where a person is asked.
+A value nested too deeply for that raises `RecursionError`, and the call is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any, Final, cast
 
 __all__ = ["snapshot"]
 
-_DEEPEST: Final = 32
 _SCALARS: Final = (str, bytes, int, float, complex, bool, type(None))
 _COLLECTIONS: Final = (list, tuple, set, frozenset, dict)
 _CODE: Final = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType)
@@ -33,21 +33,21 @@ def snapshot(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     first = next(iter(arguments), "")
     return {
-        name: (id(value), repr(value)) if name == first and name in {"self", "cls"} else _of(value, {}, 0)
+        name: (id(value), repr(value)) if name == first and name in {"self", "cls"} else _of(value, {})
         for name, value in arguments.items()
     }
 
 
-def _of(value: object, seen: dict[int, int], depth: int) -> tuple[Any, ...]:
+def _of(value: object, seen: dict[int, int]) -> tuple[Any, ...]:
     kind: type[object] = type(value)
     if kind in _SCALARS:
-        return kind, repr(value)  # `1` equals `True`, and NaN not itself
-    if id(value) in seen or depth > _DEEPEST or issubclass(kind, _CODE):
+        return (repr(value),)  # `1` equals `True`, and NaN not itself
+    if id(value) in seen or issubclass(kind, _CODE):
         return kind, seen.get(id(value), id(value))
     seen[id(value)] = len(seen)
-    parts = [_of(part, seen, depth + 1) for part in _parts(value)]
+    parts = [_of(part, seen) for part in _parts(value)]
     if kind in _COLLECTIONS:
-        return kind, id(value), parts
+        return kind, parts
     return kind, id(value), repr(value), _content(value), parts
 
 
