@@ -17,7 +17,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
-from agentid.errors import ConfigurationError, MissingExtraError, quote
+from agentid.errors import ConfigurationError, MissingExtraError, one_line, quote
 
 __all__ = ["Document", "Place", "find_lines"]
 
@@ -50,7 +50,7 @@ class Document:
             ConfigurationError: It is not TOML.
             MissingExtraError: This is Python 3.10 without the `toml` extra.
         """
-        self.name = quote(name)[1:-1]
+        self.name = one_line(name)
         self._text = text
         self._lines: dict[Place, int] | None = None
         self.data: dict[str, Any] = self._parse(text)
@@ -82,7 +82,7 @@ class Document:
             return ConfigurationError(f"{self.name}: this is not valid TOML", why="a number is too long")
         where = f"line {found['line']}" if found["line"] else "at the end"
         why = _KEY_TUPLE.sub(lambda key: quote(key[1]), message[: found.start()])
-        return ConfigurationError(f"{self.name}, {where}: this is not valid TOML", why=quote(why, limit=160)[1:-1])
+        return ConfigurationError(f"{self.name}, {where}: this is not valid TOML", why=one_line(why, limit=160))
 
     def line(self, place: Place) -> int | None:
         """The line of *place*, or of the nearest thing around it; the first line is 1."""

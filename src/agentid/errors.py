@@ -244,23 +244,29 @@ class AuditTamperedError(Error):
 
 def quote(text: object, *, limit: int = 80) -> str:
     """
-    Put text from outside into backticks, on one line, shortened to *limit* characters.
+    Put text from outside into backticks, as `one_line` writes it.
 
-    Control characters, line breaks, invisible characters and backticks are escaped, so that no message can
-    forge a second line in a log, move a terminal's cursor or end its own quotation.
+    A backtick in it is escaped, so that it cannot end its own quotation.
+    """
+    shown = one_line(text, limit=limit).replace("`", r"\x60")
+    return f"`{shown}`"
+
+
+def one_line(text: object, *, limit: int = 80) -> str:
+    """
+    Write text from outside on one line, shortened to *limit* characters.
+
+    Control characters, line breaks and invisible characters are escaped, so that no message can forge a
+    second line in a log or move a terminal's cursor.
     """
     try:
         raw = text if isinstance(text, str) else str(text)
     except Exception:  # noqa: BLE001 -- a message about a bad value must not fail for that value
         raw = f"<{type(text).__name__}>"
     shown = raw[:limit]
-    if not shown.isprintable() or "`" in shown:
-        shown = "".join(c if c.isprintable() and c != "`" else _escaped(c) for c in shown)
-    return f"`{shown}…`" if len(raw) > limit else f"`{shown}`"
-
-
-def _escaped(character: str) -> str:
-    return r"\x60" if character == "`" else character.encode("unicode_escape").decode("ascii")
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+    return f"{shown}…" if len(raw) > limit else shown
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

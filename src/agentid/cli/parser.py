@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from agentid.errors import ConfigurationError, nearest, quote
+from agentid.errors import ConfigurationError, nearest, one_line, quote
 
 __all__ = ["Parser", "minutes"]
 
@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments."""
-        raise ConfigurationError(quote(message, limit=300)[1:-1], fix=f"Run `{self.prog} --help`")
+        raise ConfigurationError(one_line(message, limit=300), fix=f"Run `{self.prog} --help`")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

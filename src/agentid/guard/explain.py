@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from agentid.errors import AccessDeniedError, ApprovalRefusedError, NoActingAgentError, quote
+from agentid.errors import AccessDeniedError, ApprovalRefusedError, NoActingAgentError, one_line, quote
 from agentid.policy import Decision
 from agentid.record import Access
 
@@ -79,7 +79,7 @@ def _explain(
         )
     wanted = quote(access, limit=200)
     what = f"{name} may not {wanted} in tool {quote(tool)}"
-    model = f"not permitted: {access.action} {quote(access.resource, limit=200)[1:-1]}"
+    model = f"not permitted: {access.action} {one_line(access.resource, limit=200)}"
     match decision.reason:
         case "policy_forbid":
             return what, f"the policy forbids {quote(decision.permission)}", "Take that out of `forbid`", model
@@ -89,7 +89,7 @@ def _explain(
                 "Call it within these constraints, or issue the agent with wider ones"
             ), model  # fmt: skip
         case "approval_missing":
-            return what, f"a person must approve, and {quote(why, limit=200)[1:-1]}", (
+            return what, f"a person must approve, and {one_line(why, limit=200)}", (
                 "Pass approver= to `Guard`, such as `TerminalApprover()`, and answer in time"
             ), f"{model}: a person did not approve"  # fmt: skip
         case _:
@@ -116,5 +116,5 @@ def _list(items: Iterable[str]) -> str:
 
 
 def _fix(access: Access) -> str:
-    text = quote(access, limit=200)[1:-1]
+    text = one_line(access, limit=200)
     return f'To allow it, issue the agent with allow=["{text}"], or ask=["{text}"] to let a person decide'

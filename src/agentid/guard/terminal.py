@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Final, TextIO
 
-from agentid.errors import quote
+from agentid.errors import one_line
 from agentid.guard.approval import Approval, ApprovalRequest
 
 __all__ = ["TerminalApprover"]
@@ -77,7 +77,7 @@ def _some(lines: list[str]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    shown = quote(text, limit=_MAX_TEXT)[1:-1]
+    shown = one_line(text, limit=_MAX_TEXT)
     return shown if len(text) <= _MAX_TEXT else f"{shown} ({len(text)} characters)"
 
 
