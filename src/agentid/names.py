@@ -15,6 +15,7 @@ __all__ = [
     "AUTHORIZATION_TYPE",
     "CREDENTIAL_TYP",
     "CREDENTIAL_USE",
+    "DELEGATE_ISSUER",
     "GRANT_TYP",
     "GRANT_USE",
     "JWT_SVID_TYP",
@@ -37,6 +38,9 @@ ON_BEHALF_OF_CLAIM: Final = f"{URN}:obo"
 
 POSSESSION_CONTEXT: Final = f"{URN}:possession".encode()
 """Comes before a challenge that an agent signs, so that the signature can never pass for a token's."""
+
+DELEGATE_ISSUER: Final = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:"
+"""Comes before the thumbprint of the key that issues a later link of a grant (RFC 9278)."""
 
 CREDENTIAL_TYP: Final = "wit+jwt"
 GRANT_TYP: Final = "agentid-del+jwt"

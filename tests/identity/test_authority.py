@@ -63,7 +63,7 @@ def test_two_agents_of_one_name_are_two(authority):
     one, two = authority.issue("bot"), authority.issue("bot")
 
     assert one.id == two.id
-    assert not set(one.token_ids) & set(two.token_ids)
+    assert not set(one.own_ids) & set(two.own_ids)
     assert one.describe()["key_id"] != two.describe()["key_id"]
 
 

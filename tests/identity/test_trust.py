@@ -22,7 +22,7 @@ from agentid.signing import PrivateKey
 @pytest.fixture
 def counted(monkeypatch):
     """How often a signature was checked."""
-    import agentid.identity.trust as module
+    import agentid.identity.verifier as module
 
     calls = []
     real = module.decode
@@ -48,7 +48,8 @@ def test_a_refusal_is_not_remembered(forge, counted):
         forge.refusal(token)
 
     assert [1, 1, 1] == counted
-    for cache in (forge.trust._credentials, forge.trust._svids, forge.trust._grants):
+    verifier = forge.trust._verifier
+    for cache in (verifier._credentials, verifier._svids, verifier._grants):
         assert 0 == len(cache)
 
 

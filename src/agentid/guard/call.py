@@ -65,6 +65,7 @@ class GuardedCall:
             agent_name=agent.name,
             owner=agent.owner,
             credential_id=agent.token_id,
+            delegation=session.delegation,
             tool=subject.name,
             enforcement=guard.enforcement,
             task=session.task,

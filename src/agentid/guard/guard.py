@@ -232,7 +232,7 @@ class Guard:
             # By the verified object, and never by an id inside: whoever signs a grant chooses that.
             found = self._rules.get(id(grant))
             if found is None:
-                found = self._rules[id(grant)] = grant, Rules(grant.allow, grant.ask, self.policy)
+                found = self._rules[id(grant)] = grant, Rules(grant.allow, grant.ask, self.policy, grant.must_ask)
                 if len(self._rules) > _MAX_RULES:
                     self._rules.popitem(last=False)
             return found[1]

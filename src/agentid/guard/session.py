@@ -27,6 +27,7 @@ from agentid.errors import (
 from agentid.guard.calls import Identity, around
 from agentid.guard.explain import session_ended
 from agentid.guard.telemetry import agent_attributes
+from agentid.record import Holder
 
 if TYPE_CHECKING:
     from agentid.guard.guard import Guard
@@ -56,6 +57,7 @@ class Session:
         task: What the agent was asked to do. Trusted text: shown to approvers.
         agent: The agent's credential as verified.
         grant: Its permissions as verified.
+        delegation: Of a sub-agent, everybody from the agent at its root to itself; else empty.
     """
 
     __slots__ = (
@@ -67,6 +69,7 @@ class Session:
         "attributes",
         "clock",
         "closed",
+        "delegation",
         "expires_at",
         "generation",
         "grant",
@@ -90,6 +93,7 @@ class Session:
         self.task = task
         self.agent = verified.credential
         self.grant = verified.grant
+        self.delegation = _holders(verified)
         # A float, as the clock is: comparing one with a whole number costs three times as much.
         self.expires_at = float(verified.expires_at)
         self.rules = rules
@@ -185,6 +189,14 @@ class Session:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
         return f"<Session of {self.agent.id}, {state}>"
+
+
+def _holders(verified: VerifiedAgent) -> tuple[Holder, ...]:
+    agent, grant = verified.credential, verified.grant
+    if not grant.depth:
+        return ()
+    ids = map(str, (*agent.id.above(grant.depth), agent.id))
+    return tuple(map(Holder, ids, grant.chain_ids, grant.holders))
 
 
 def current_session() -> Session | None:

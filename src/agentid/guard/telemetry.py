@@ -69,6 +69,8 @@ def agent_attributes(session: Session) -> dict[str, Any]:
         names.ENGINE: names.BUILTIN,
         names.ENFORCEMENT: session.guard.enforcement,
     }
+    if session.delegation:
+        attributes[names.CHAIN] = tuple(holder.agent_id for holder in session.delegation)
     if agent.owner:
         attributes[names.OWNER] = agent.owner
     if agent.instance:

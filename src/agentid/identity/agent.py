@@ -12,38 +12,58 @@ Nothing here verifies anything. Whoever wants to know whether an agent is what i
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Sequence
-from datetime import datetime, timezone
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import uuid4
 
-from agentid.errors import ConfigurationError, CredentialError, quote
+from agentid.errors import ConfigurationError, CredentialError, CredentialExpiredError, DelegationError, quote
 from agentid.identity.credential import Credential
-from agentid.identity.grant import Grant, chain_too_long
+from agentid.identity.delegation import hand_on, link_claims, sub_agent
+from agentid.identity.grant import Grant, chain_links
+from agentid.identity.inputs import agent_id, check_depth, one_line_text, times
 from agentid.identity.private_file import read_private, write_private
 from agentid.identity.strict_json import StrictJSONError, parse_object
-from agentid.identity.token import CREDENTIAL, GRANT, read_unverified
+from agentid.identity.token import CREDENTIAL, GRANT, encode, read_unverified
+from agentid.permission import Permission, permissions
 from agentid.signing import PrivateKey, Secret
 
 if TYPE_CHECKING:
     from agentid.identity.agent_id import AgentId
-    from agentid.permission import Permission
 
-__all__ = ["Agent"]
+__all__ = ["MAX_TTL", "Agent"]
 
+MAX_TTL: Final = timedelta(hours=24)
+_DEFAULT_TTL: Final = 15 * 60
 _WHAT: Final = "agent file"
 _MAX_SIZE: Final = GRANT.max_size + 64 * 1024
 _MEMBERS: Final = frozenset({"agentid_agent", "credential", "grant", "key"})
 
 
 class Agent(Secret):
-    """One agent, able to act. `Authority.issue` makes it; `Agent.load` reads one that was saved."""
+    """
+    One agent, able to act.
 
-    __slots__ = ("__weakref__", "_chain", "_credential", "_grant", "_key", "_token")
+    `Authority.issue` makes it, `Agent.delegate` makes a sub-agent, and `Agent.load` reads one that was saved.
+    """
+
+    __slots__ = ("__weakref__", "_chain", "_clock", "_credential", "_grant", "_key", "_token")
 
     def __init__(
-        self, key: PrivateKey, *, credential: Credential, token: str, grant: Grant, chain: Sequence[str]
+        self,
+        key: PrivateKey,
+        *,
+        credential: Credential,
+        token: str,
+        grant: Grant,
+        chain: Sequence[str],
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._key = key
         self._credential = credential
         self._token = token
@@ -92,7 +112,7 @@ class Agent(Secret):
 
     @property
     def credential_token(self) -> str:
-        """The signed credential. Not to be logged."""
+        """The signed credential, of a sub-agent that of the agent at its root. Not to be logged."""
         return self._token
 
     @property
@@ -101,9 +121,9 @@ class Agent(Secret):
         return self._chain
 
     @property
-    def token_ids(self) -> tuple[str, ...]:
-        """The ids of which any one, revoked, takes this agent back: credential, instance and grant."""
-        return (*self._credential.token_ids, *self._grant.token_ids)
+    def own_ids(self) -> tuple[str, ...]:
+        """The ids that are revoked to take back this agent and whatever is below it, and nobody above."""
+        return tuple(dict.fromkeys((*self._credential.token_ids, self._grant.token_id)))
 
     def sign(self, data: bytes) -> bytes:
         """Sign *data* with the agent's key, to prove that it is the holder."""
@@ -117,6 +137,7 @@ class Agent(Secret):
             "owner": self.owner,
             "purpose": self.purpose,
             "on_behalf_of": self.on_behalf_of,
+            "delegated_by": [str(holder) for holder in self._credential.id.above(self._grant.depth)],
             "instance": self._credential.instance,
             "credential_id": self._credential.token_id,
             "grant_id": self._grant.token_id,
@@ -126,6 +147,74 @@ class Agent(Secret):
             "issued_at": datetime.fromtimestamp(self._credential.issued_at, tz=timezone.utc).isoformat(),
             "expires_at": self.expires_at.isoformat(),
         }
+
+    def delegate(
+        self,
+        name: str,
+        *,
+        allow: Iterable[str | Permission] = (),
+        ask: Iterable[str | Permission] = (),
+        ttl: timedelta | None = None,
+        purpose: str = "",
+        max_depth: int | None = None,
+    ) -> Agent:
+        """
+        Hand a part of what this agent may do to a sub-agent with a key and a name of its own; asks nobody.
+
+        What this agent has to ask about, the sub-agent has to ask about. Whoever takes this agent back takes the
+        sub-agent back.
+
+        Args:
+            name: What to call it, such as `summariser`; comes below this agent's id.
+            allow: What it may do. Nothing, when empty.
+            ask: What it may do after a person said yes.
+            ttl: How long it lives; by default a quarter of an hour, or until this agent's end.
+            purpose: What it is for.
+            max_depth: How deep a chain below it may get, counted from the authority; by default as deep as this
+                agent's may.
+
+        Raises:
+            ConfigurationError: A permission, the name, the lifetime or the depth is not one.
+            DelegationError: It would get more, live longer or hand on further than this agent.
+            CredentialExpiredError: This agent's time is over.
+
+        Example:
+            >>> from agentid import Authority
+            >>> bot = Authority.create("acme.example").issue("bot", allow=["read:crm/customers/*"])
+            >>> bot.delegate("summariser", allow=["read:crm/customers/c-42"]).id.path
+            '/agent/bot/summariser'
+        """
+        may, may_ask = permissions(allow, where="allow"), permissions(ask, where="ask")
+        now = self._clock()
+        ends = min(self._credential.expires_at, self._grant.expires_at)
+        if not now < ends:
+            raise CredentialExpiredError(
+                f"The agent {quote(self.name)} can hand nothing on", why="its time is over", fix="Issue it again"
+            )
+        if ttl is None:
+            begins, expires_at = math.floor(now), min(math.floor(now + _DEFAULT_TTL), ends)
+        else:
+            begins, expires_at = times(now, ttl, MAX_TTL)
+        key = PrivateKey.generate()
+        claims = link_claims(
+            self._grant,
+            self._chain[-1],
+            key=key.public_key(),
+            name=agent_id(lambda: self.id.below(name)).name,
+            purpose=one_line_text(purpose, "purpose"),
+            allow=may,
+            ask=may_ask,
+            token_id=str(uuid4()),
+            issued_at=max(begins, self._grant.issued_at),  # the authority's clock may be a little ahead
+            expires_at=expires_at,
+            max_depth=self._grant.max_depth if max_depth is None else check_depth(max_depth),
+        )
+        grant = hand_on(self._grant, self._chain[-1], claims)
+        if grant.expires_at > ends:
+            raise DelegationError("The agent cannot hand this on", why="it would outlive the agent's own credential")
+        chain = (*self._chain, encode(self._key, GRANT, claims))
+        credential = sub_agent(self._credential, grant, grant.names[-1:])
+        return Agent(key, credential=credential, token=self._token, grant=grant, chain=chain, clock=self._clock)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """
@@ -167,12 +256,15 @@ class Agent(Secret):
         except (ConfigurationError, UnicodeError):
             raise _not_an_agent("its key cannot be read") from None
         token, chain = content["credential"], content["grant"]
-        if len(chain) != 1:
-            raise chain_too_long()
         credential = Credential.from_claims(read_unverified(token, CREDENTIAL))
-        grant = Grant.from_root_claims(read_unverified(chain[0], GRANT), trust_domain=credential.id.trust_domain)
-        if not key.kid == credential.key_id == grant.holder:
+        links = chain_links(chain)
+        grant = Grant.from_root_claims(read_unverified(links[0], GRANT), trust_domain=credential.id.trust_domain)
+        for before, link in pairwise(links):
+            grant = hand_on(grant, before, read_unverified(link, GRANT))
+        if not (credential.key_id == grant.holders[0] and key.kid == grant.holder):
             raise _not_an_agent("its key, credential and grant do not belong together")
+        if grant.names:
+            credential = sub_agent(credential, grant, grant.names)
         return cls(key, credential=credential, token=token, grant=grant, chain=chain)
 
     def __repr__(self) -> str:

@@ -79,13 +79,26 @@ class AgentId:
         """
         if not names:
             raise CredentialError("An agent id was refused", why="the agent has no name")
+        return cls(parse_trust_domain(trust_domain), f"/{_AGENT}").below(*names)
+
+    def below(self, *names: str) -> AgentId:
+        """
+        Give the id of a sub-agent of this agent, or of a sub-agent's.
+
+        Args:
+            names: Outermost first; without one, the id itself.
+
+        Raises:
+            CredentialError: A name has a character that no id can carry, or the id would be too long.
+        """
         for name in names:
-            if not _is_segment(name) or len(name) > MAX_NAME:
-                raise CredentialError(
-                    f"The agent name {quote(name)} was refused",
-                    fix=f"Use 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`, such as `support-bot`",
-                )
-        return cls(parse_trust_domain(trust_domain), f"/{_AGENT}/{'/'.join(names)}")
+            _check_name(name)
+        return AgentId(self.trust_domain, "/".join((self.path, *names)))
+
+    def above(self, count: int) -> list[AgentId]:
+        """Give the ids of the *count* agents that this one is below, outermost first."""
+        parts = self.path.split("/")
+        return [AgentId(self.trust_domain, "/".join(parts[:-steps])) for steps in range(count, 0, -1)]
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -118,8 +131,12 @@ def parse_trust_domain(text: object) -> str:
     return name
 
 
-def _is_segment(text: object) -> bool:
-    return isinstance(text, str) and _SEGMENT.fullmatch(text) is not None
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or _SEGMENT.fullmatch(name) is None or len(name) > MAX_NAME:
+        raise CredentialError(
+            f"The agent name {quote(name)} was refused",
+            fix=f"Use 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`, such as `support-bot`",
+        )
 
 
 def _refused(text: object, why: str) -> CredentialError:

@@ -8,7 +8,6 @@ restart an agent that was revoked is good again until its credential ends, so ke
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,10 +17,11 @@ from uuid import uuid4
 
 from agentid import names
 from agentid.errors import ConfigurationError, CredentialError, quote
-from agentid.identity.agent import Agent
+from agentid.identity.agent import MAX_TTL, Agent
 from agentid.identity.agent_id import AgentId, parse_trust_domain
 from agentid.identity.credential import Credential
 from agentid.identity.grant import DEFAULT_MAX_DEPTH, Grant
+from agentid.identity.inputs import agent_id, check_depth, one_line_text, times
 from agentid.identity.key_file import generate_keys, load_or_create_keys
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, encode
 from agentid.identity.trust import TrustAnchor
@@ -30,7 +30,6 @@ from agentid.signing import PrivateKey, PublicKey, Secret, Signer
 
 __all__ = ["Authority"]
 
-MAX_TTL: Final = timedelta(hours=24)
 MAX_SVID_TTL: Final = timedelta(seconds=JWT_SVID.max_lifetime)
 
 
@@ -103,6 +102,7 @@ class Authority(Secret):
         owner: str = "",
         purpose: str = "",
         on_behalf_of: str | None = None,
+        max_depth: int = DEFAULT_MAX_DEPTH,
     ) -> Agent:
         """
         Make an agent with a key, a credential and a grant of its own.
@@ -115,21 +115,22 @@ class Authority(Secret):
             owner: Who answers for it, such as `team:support`.
             purpose: What it is for.
             on_behalf_of: The person for whom it acts, such as `user:ada`.
+            max_depth: How often its grant may be handed on: at most 8, and not at all with 0.
 
         Raises:
-            ConfigurationError: A permission, the name, the lifetime or a text is not one, or there are
+            ConfigurationError: A permission, the name, the lifetime, the depth or a text is not one, or there are
                 more permissions than a grant can carry.
         """
         may, may_ask = permissions(allow, where="allow"), permissions(ask, where="ask")
-        issued_at, expires_at = self._times(ttl, MAX_TTL)
+        issued_at, expires_at = times(self._clock(), ttl, MAX_TTL)
         key = PrivateKey.generate()
         public = key.public_key()
         credential = Credential(
-            id=self._agent_id(name),
+            id=agent_id(lambda: AgentId.make(self.trust_domain, name)),
             token_id=str(uuid4()),
             instance=str(uuid4()),
-            owner=_plain(owner, "owner"),
-            purpose=_plain(purpose, "purpose"),
+            owner=one_line_text(owner, "owner"),
+            purpose=one_line_text(purpose, "purpose"),
             issued_at=issued_at,
             expires_at=expires_at,
             key_id=public.thumbprint,
@@ -144,9 +145,10 @@ class Authority(Secret):
             issued_at=issued_at,
             expires_at=expires_at,
             depth=0,
-            max_depth=DEFAULT_MAX_DEPTH,
+            max_depth=check_depth(max_depth),
             chain_ids=(grant_id,),
-            on_behalf_of=None if on_behalf_of is None else _plain(on_behalf_of, "on_behalf_of", empty=False),
+            holders=(public.thumbprint,),
+            on_behalf_of=None if on_behalf_of is None else one_line_text(on_behalf_of, "on_behalf_of", empty=False),
         )
         return Agent(
             key,
@@ -154,6 +156,7 @@ class Authority(Secret):
             token=encode(self._signers[CREDENTIAL.use], CREDENTIAL, credential.to_claims()),
             grant=grant,
             chain=[encode(self._signers[GRANT.use], GRANT, grant.to_claims(self.trust_domain))],
+            clock=self._clock,
         )
 
     def jwt_svid(self, agent: Agent, *, audience: str, ttl: timedelta = MAX_SVID_TTL) -> str:
@@ -171,9 +174,9 @@ class Authority(Secret):
             ConfigurationError: The audience or the lifetime is not one.
             CredentialError: The agent is not good now, or not of this authority.
         """
-        if _plain(audience, "audience", empty=False) == "*":
+        if one_line_text(audience, "audience", empty=False) == "*":
             raise ConfigurationError("The audience was refused", why="`*` is everybody", fix="Name the one peer")
-        issued_at, expires_at = self._times(ttl, MAX_SVID_TTL)
+        issued_at, expires_at = times(self._clock(), ttl, MAX_SVID_TTL)
         verified = self._trust.verify_agent(agent)
         claims = verified.credential.to_svid_claims(
             audience=audience,
@@ -194,7 +197,7 @@ class Authority(Secret):
         """
         if not isinstance(agent, Agent) or agent.id.trust_domain != self.trust_domain:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("Nothing was revoked", why="it is not an agent of this trust domain")
-        self._trust.revoke(*agent.token_ids)
+        self._trust.revoke(*agent.own_ids)
 
     def audit_signer(self) -> Signer:
         """Give what signs the audit log: a key of its own, which `trust` publishes and no token is signed with."""
@@ -203,36 +206,9 @@ class Authority(Secret):
     def __repr__(self) -> str:
         return f"<Authority {self.trust_domain}>"
 
-    def _agent_id(self, name: str) -> AgentId:
-        try:
-            return AgentId.make(self.trust_domain, name)
-        except CredentialError as error:
-            raise ConfigurationError(error.what, why=error.why, fix=error.fix) from None
-
-    def _times(self, ttl: timedelta, longest: timedelta) -> tuple[int, int]:
-        if not isinstance(ttl, timedelta) or not timedelta(0) < ttl <= longest:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
-                "The lifetime was refused",
-                why=f"it must be more than nothing and at most {int(longest.total_seconds())} seconds",
-                fix="Pass ttl=timedelta(minutes=15), for example",
-            )
-        now = self._clock()
-        # Rounded down: nothing lives longer than it was given. Tokens count in whole seconds, so one is the least.
-        return math.floor(now), max(math.floor(now + ttl.total_seconds()), math.floor(now) + 1)
-
 
 def _trust_domain(text: str) -> str:
     try:
         return parse_trust_domain(text)
     except CredentialError as error:
         raise ConfigurationError(f"The trust domain {quote(text)} was refused", why=error.why) from None
-
-
-def _plain(text: object, where: str, *, empty: bool = True) -> str:
-    from agentid.identity.claims import MAX_TEXT, is_plain  # loads pydantic
-
-    if not isinstance(text, str) or not is_plain(text) or not (text or empty):
-        raise ConfigurationError(
-            f"`{where}` was refused", why=f"it must be one line of at most {MAX_TEXT} printable characters"
-        )
-    return text

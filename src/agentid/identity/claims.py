@@ -15,7 +15,16 @@ from agentid import names
 from agentid.identity.grant import MAX_DEPTH
 from agentid.identity.token import TokenKind, refused
 
-__all__ = ["AccessDetail", "AgentClaim", "CredentialClaims", "GrantClaims", "JwtSvidClaims", "is_plain", "read"]
+__all__ = [
+    "AccessDetail",
+    "AgentClaim",
+    "CredentialClaims",
+    "DelegatedClaims",
+    "GrantClaims",
+    "JwtSvidClaims",
+    "is_plain",
+    "read",
+]
 
 MAX_TEXT: Final = 512
 
@@ -108,6 +117,25 @@ class GrantClaims(_Common):
     del_max_depth: int = Field(ge=0, le=MAX_DEPTH)
     authorization_details: list[AccessDetail]
     person: _Person | None = Field(default=None, alias=names.ON_BEHALF_OF_CLAIM)
+
+
+class SubAgentClaim(_Strict):
+    """What a link calls the holder of its key."""
+
+    ver: _One
+    name: _Plain
+    purpose: _Plain = ""
+
+
+class DelegatedClaims(_Common):
+    """A later link of a grant. It names no person: who acts for whom is said by the authority alone."""
+
+    cnf: _KeyConfirmation
+    del_depth: int = Field(ge=1, le=MAX_DEPTH)
+    del_max_depth: int = Field(ge=1, le=MAX_DEPTH)
+    par_hash: Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_-]{43}\z")]
+    authorization_details: list[AccessDetail]
+    agent: SubAgentClaim = Field(alias=names.AGENT_CLAIM)
 
 
 _Model = TypeVar("_Model", bound=_Strict)

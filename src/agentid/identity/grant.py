@@ -1,8 +1,8 @@
 """
 The grant: what the holder of a key may do, and what only after a person said yes.
 
-A grant travels as a chain of tokens, the authority's first. For now a chain has one link: handing a
-part on is refused, and everything here is written by link so that more can follow.
+A grant travels as a chain of tokens. The first is signed by the authority and read here; each later one hands
+a part on, and is read in `delegation`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from agentid.signing import PublicKey
 if TYPE_CHECKING:
     from agentid.identity.claims import AccessDetail
 
-__all__ = ["DEFAULT_MAX_DEPTH", "MAX_DEPTH", "Grant", "chain_links", "chain_too_long"]
+__all__ = ["DEFAULT_MAX_DEPTH", "MAX_DEPTH", "Grant", "access_details", "chain_links", "read_permissions"]
 
 MAX_DEPTH: Final = 8
 """How often any grant may be handed on."""
@@ -46,7 +46,11 @@ class Grant:
         depth: How often it was handed on.
         max_depth: How often it may be.
         chain_ids: The `jti` of each link, the authority's first; one revoked kills the grant.
+        holders: The thumbprints of the keys that hold each link.
+        names: What the later links call their holders, outermost first.
+        must_ask: What those above must ask about: narrows `allow`, and grants nothing.
         on_behalf_of: The person for whom the agent acts.
+        purpose: What the last link says that its holder is for.
     """
 
     token_id: str
@@ -58,7 +62,11 @@ class Grant:
     depth: int
     max_depth: int
     chain_ids: tuple[str, ...]
+    holders: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    must_ask: tuple[Permission, ...] = ()
     on_behalf_of: str | None = None
+    purpose: str = ""
 
     @property
     def holder(self) -> str:
@@ -80,7 +88,7 @@ class Grant:
             "cnf": {"jwk": self.holder_key.jwk},
             "del_depth": self.depth,
             "del_max_depth": self.max_depth,
-            "authorization_details": [*_details(self.allow, "allow"), *_details(self.ask, "ask")],
+            "authorization_details": access_details(self.allow, self.ask),
         }
         if self.on_behalf_of is not None:
             claims[names.ON_BEHALF_OF_CLAIM] = {"sub": self.on_behalf_of}
@@ -103,16 +111,19 @@ class Grant:
             raise refused(GRANT, "it is not of the authority of this trust domain")
         if read_claims.del_depth != 0:
             raise DelegationError("The grant was refused", why="its first link is not the authority's")
+        key = holder_key(read_claims.cnf.jwk, GRANT)
+        allow, ask = read_permissions(read_claims.authorization_details)
         return cls(
             token_id=read_claims.jti,
-            holder_key=holder_key(read_claims.cnf.jwk, GRANT),
-            allow=tuple(_permissions(read_claims.authorization_details, "allow")),
-            ask=tuple(_permissions(read_claims.authorization_details, "ask")),
+            holder_key=key,
+            allow=allow,
+            ask=ask,
             issued_at=read_claims.iat,
             expires_at=read_claims.exp,
             depth=0,
             max_depth=read_claims.del_max_depth,
             chain_ids=(read_claims.jti,),
+            holders=(key.thumbprint,),
             on_behalf_of=read_claims.person.sub if read_claims.person is not None else None,
         )
 
@@ -138,16 +149,28 @@ def chain_links(chain: object) -> tuple[str, ...]:
     if not links:
         raise refused(GRANT, "it is an empty chain")
     if len(links) > MAX_DEPTH + 1:
-        raise chain_too_long()
+        raise DelegationError(
+            "The grant was refused", why=f"it was handed on more than {MAX_DEPTH} times", fix="Issue the agent itself"
+        )
     texts = tuple([check_text(link, GRANT) for link in links])
     if sum(map(len, texts)) > GRANT.max_size:
         raise refused(GRANT, f"its links together are longer than {GRANT.max_size} characters")
     return texts
 
 
-def chain_too_long() -> DelegationError:
-    """Make the error for a chain that has more links than are supported."""
-    return DelegationError("The grant was refused", why="longer chains of grants are not supported")
+def access_details(allow: Iterable[Permission], ask: Iterable[Permission]) -> list[dict[str, Any]]:
+    """Write permissions as RFC 9396 `authorization_details`."""
+    return [*_details(allow, "allow"), *_details(ask, "ask")]
+
+
+def read_permissions(details: Sequence[AccessDetail]) -> tuple[tuple[Permission, ...], tuple[Permission, ...]]:
+    """
+    Read what is allowed, and what is allowed after a person said yes.
+
+    Raises:
+        CredentialError: An action, pattern or constraint is not known.
+    """
+    return tuple(_permissions(details, "allow")), tuple(_permissions(details, "ask"))
 
 
 def _details(permissions: Iterable[Permission], effect: Literal["allow", "ask"]) -> Iterator[dict[str, Any]]:

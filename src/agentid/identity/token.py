@@ -109,6 +109,10 @@ class Lifetime:
             raise refused(kind, f"it must end after it was issued and within {kind.max_lifetime} seconds")
         return cls(max(starts, issued), expires)
 
+    def within(self, other: Lifetime) -> Lifetime:
+        """From when to when both are good."""
+        return Lifetime(max(self.starts, other.starts), min(self.ends, other.ends))
+
     def check(self, kind: TokenKind, now: float, leeway: float) -> None:
         """Refuse a token that has not started or is over; `now` is one moment for the whole check."""
         # Written so that a clock that answers NaN refuses.

@@ -19,18 +19,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from agentid import names
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity.agent import Agent
 from agentid.identity.agent_id import parse_trust_domain
-from agentid.identity.cache import Cache
-from agentid.identity.credential import Credential, issuer
-from agentid.identity.grant import Grant, chain_links, chain_too_long
+from agentid.identity.credential import Credential
+from agentid.identity.delegation import sub_agent
+from agentid.identity.grant import Grant
 from agentid.identity.strict_json import StrictJSONError, parse_object
-from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, Lifetime, TokenKind, check_text, decode, refused
+from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, TokenKind
+from agentid.identity.verifier import Verified, Verifier
 from agentid.signing import KeySet, PublicKey
 
 __all__ = ["TrustAnchor", "VerifiedAgent"]
@@ -41,7 +42,6 @@ REFRESH_HINT: Final = 300
 _MAX_SEQUENCE: Final = 2**53
 
 Now = float | datetime | None
-Key = TypeVar("Key", str, "tuple[str, ...]")
 Result = TypeVar("Result", Credential, Grant)
 
 
@@ -51,7 +51,7 @@ class VerifiedAgent:
     An agent whose credential, grant and key were verified together.
 
     Attributes:
-        credential: Who it is.
+        credential: Who it is; of a sub-agent, what the links of its grant say below its root's credential.
         grant: What it may do.
         expires_at: Unix seconds; the earlier end of both.
         generation: The anchor's `generation` when this was verified; it stands while that has not changed.
@@ -61,16 +61,6 @@ class VerifiedAgent:
     grant: Grant
     expires_at: int
     generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Verified(Generic[Result]):
-    """A result with what has to be looked at again, each time that it is used."""
-
-    value: Result
-    lifetime: Lifetime
-    token_ids: tuple[str, ...]
-    keys: KeySet
 
 
 class TrustAnchor:
@@ -96,14 +86,11 @@ class TrustAnchor:
 
     __slots__ = (
         "_challenged",
-        "_credentials",
-        "_grants",
         "_keys",
-        "_leeway",
         "_lock",
         "_revoked",
         "_sequence",
-        "_svids",
+        "_verifier",
         "clock",
         "generation",
         "trust_domain",
@@ -124,14 +111,10 @@ class TrustAnchor:
         self.generation = 0
         self._keys = _some(KeySet(keys))
         self.clock = clock
-        self._leeway = leeway
         self._sequence = sequence
         self._lock = Lock()
         self._revoked: set[str] = set()
-        # Sizes are in characters. Grants are few and may be large.
-        self._credentials: Cache[str, _Verified[Credential]] = Cache(entries=4096, size=2**24)
-        self._svids: Cache[tuple[str, ...], _Verified[Credential]] = Cache(entries=4096, size=2**24)
-        self._grants: Cache[tuple[str, ...], _Verified[Grant]] = Cache(entries=4096, size=2**26)
+        self._verifier = Verifier(self.trust_domain, leeway)
         self._challenged: WeakKeyDictionary[Agent, str] = WeakKeyDictionary()
 
     @classmethod
@@ -198,8 +181,7 @@ class TrustAnchor:
 
     def forget(self) -> None:
         """Forget what was verified, so that each signature is checked again; nothing that was revoked comes back."""
-        for cache in (self._credentials, self._svids, self._grants):
-            cache.clear()
+        self._verifier.forget()
 
     def is_revoked(self, token_id: str) -> bool:
         """Say whether *token_id* was revoked here."""
@@ -219,8 +201,7 @@ class TrustAnchor:
             CredentialError: It is anything but a credential of this trust domain.
         """
         moment = self._moment(now)
-        text = check_text(token, CREDENTIAL)
-        return self._verify(CREDENTIAL, text, moment, cache=self._credentials, key=text, read=self._read_credential)
+        return self._unless_revoked(self._verifier.credential(token, self._keys, moment), CREDENTIAL)
 
     def verify_jwt_svid(self, token: str, *, audience: str, now: Now = None) -> Credential:
         """
@@ -232,15 +213,7 @@ class TrustAnchor:
             CredentialError: It is anything but a JWT-SVID of this trust domain for *audience*.
         """
         moment = self._moment(now)
-        text = check_text(token, JWT_SVID)
-        if type(audience) is not str or audience in {"", "*"}:
-            raise refused(JWT_SVID, "it was to be verified for no audience", fix="Pass your own id as `audience`")
-
-        def read(claims: dict[str, Any]) -> Credential:
-            self._check_issuer(claims, JWT_SVID)
-            return Credential.from_svid_claims(claims, audience=audience)
-
-        return self._verify(JWT_SVID, text, moment, cache=self._svids, key=(text, audience), read=read)
+        return self._unless_revoked(self._verifier.svid(token, audience, self._keys, moment), JWT_SVID)
 
     def verify_grant(self, chain: str | Sequence[str], *, now: Now = None) -> Grant:
         """
@@ -253,14 +226,11 @@ class TrustAnchor:
         Raises:
             CredentialExpiredError: It was good once.
             CredentialRevokedError: A link of it was taken back.
-            DelegationError: The chain is broken or longer than is supported.
+            DelegationError: The chain is broken, or a link hands on what it must not.
             CredentialError: It is anything but a grant of this trust domain.
         """
         moment = self._moment(now)
-        links = chain_links(chain)
-        if len(links) != 1:
-            raise chain_too_long()
-        return self._verify(GRANT, links[0], moment, cache=self._grants, key=links, read=self._read_root_grant)
+        return self._unless_revoked(self._verifier.grant(chain, self._keys, moment), GRANT)
 
     def verify_agent(self, agent: Agent, *, now: Now = None) -> VerifiedAgent:
         """
@@ -280,8 +250,10 @@ class TrustAnchor:
         generation = self.generation
         credential = self.verify_credential(agent.credential_token, now=moment)
         grant = self.verify_grant(agent.grant_chain, now=moment)
-        if grant.holder != credential.key_id:
+        if grant.holders[0] != credential.key_id:
             raise CredentialError("The agent was refused", why="its grant was issued to another agent")
+        if grant.names:
+            credential = sub_agent(credential, grant, grant.names)
         self._check_possession(agent, credential)
         return VerifiedAgent(credential, grant, min(credential.expires_at, grant.expires_at), generation)
 
@@ -305,42 +277,12 @@ class TrustAnchor:
             fix="Pass `now` as Unix seconds, or leave it out",
         )
 
-    def _verify(
-        self,
-        kind: TokenKind,
-        token: str,
-        moment: float,
-        *,
-        cache: Cache[Key, _Verified[Result]],
-        key: Key,
-        read: Callable[[dict[str, Any]], Result],
-    ) -> Result:
-        keys = self._keys
-        found = cache.get(key)
-        if found is None or found.keys is not keys:
-            claims, lifetime = decode(token, kind, keys.with_use(kind.use), now=moment, leeway=self._leeway)
-            value = read(claims)
-            found = _Verified(value, lifetime, value.token_ids, keys)
-            cache.put(key, found, len(token))
-        else:
-            found.lifetime.check(kind, moment, self._leeway)
+    def _unless_revoked(self, found: Verified[Result], kind: TokenKind) -> Result:
         if self._revoked and not self._revoked.isdisjoint(found.token_ids):
             raise CredentialRevokedError(
                 f"The {kind.name} was revoked", fix="Issue the agent again, if it may act again"
             )
         return found.value
-
-    def _read_credential(self, claims: dict[str, Any]) -> Credential:
-        self._check_issuer(claims, CREDENTIAL)
-        return Credential.from_claims(claims)
-
-    def _read_root_grant(self, claims: dict[str, Any]) -> Grant:
-        return Grant.from_root_claims(claims, trust_domain=self.trust_domain)
-
-    def _check_issuer(self, claims: dict[str, Any], kind: TokenKind) -> None:
-        # Whether the subject is of its issuer's trust domain is the credential's to check; both have to be of ours.
-        if claims.get("iss") != issuer(self.trust_domain):
-            raise refused(kind, "it is not of this trust domain")
 
     def _check_possession(self, agent: Agent, credential: Credential) -> None:
         with self._lock:

@@ -28,13 +28,21 @@ class Rules:
         allow: Permissions that the grant allows.
         ask: Permissions that the grant allows after a person said yes.
         policy: The guard's own rules.
+        must_ask: What those must ask about who handed the grant on; grants nothing.
     """
 
-    __slots__ = ("_allow", "_ask", "_forbid", "_policy_ask")
+    __slots__ = ("_allow", "_ask", "_forbid", "_must_ask", "_policy_ask")
 
-    def __init__(self, allow: Iterable[Permission], ask: Iterable[Permission], policy: Policy) -> None:
+    def __init__(
+        self,
+        allow: Iterable[Permission],
+        ask: Iterable[Permission],
+        policy: Policy,
+        must_ask: Iterable[Permission] = (),
+    ) -> None:
         self._allow = PermissionIndex(allow)
         self._ask = PermissionIndex(ask)
+        self._must_ask = PermissionIndex(must_ask)
         self._forbid = PermissionIndex(policy.forbid)
         self._policy_ask = PermissionIndex(policy.ask)
 
@@ -49,16 +57,21 @@ class Rules:
             # The pattern fits and the arguments do not: worth telling apart from "not granted at all".
             near = self._ask.near(action, key) or self._allow.near(action, key)
             return _NOTHING if near is None else Decision("deny", "constraint_violation", near)
-        # Allowed, and perhaps to be asked about: by the policy, or by a permission that cannot judge the arguments. A
-        # number passed as text must not get past "ask from 100 upwards".
-        asked = ask or self._doubtful(action, key, arguments) or self._policy_ask.first(action, key, arguments)
+        # Allowed, and perhaps to be asked about: by the policy, by those above, or where a permission cannot judge the
+        # arguments. A number passed as text must not get past "ask from 100 upwards".
+        asked = (
+            ask
+            or self._must_ask.first(action, key, arguments)
+            or self._doubtful(action, key, arguments)
+            or self._policy_ask.first(action, key, arguments)
+        )
         if asked is not None:
             return Decision("ask", "approval_required", asked)
         return Decision("allow", "granted", granted)
 
     def _doubtful(self, action: str, key: Key, arguments: Mapping[str, Any]) -> Permission | None:
         """A constrained `ask` that may well concern this call, or None."""
-        _, constrained = self._ask.fitting(action, key)
+        constrained = (p for index in (self._ask, self._must_ask) for p in index.fitting(action, key)[1])
         return next((permission for permission in constrained if may_concern(permission, arguments)), None)
 
     def outline(self, action: str, key: Key) -> Decision | tuple[Permission, ...] | None:
@@ -71,7 +84,7 @@ class Rules:
         forbidden = self._forbid.first(action, key, {})
         if forbidden is not None:
             return Decision("deny", "policy_forbid", forbidden)
-        if any(any(index.fitting(action, key)) for index in (self._ask, self._policy_ask)):
+        if any(any(index.fitting(action, key)) for index in (self._ask, self._must_ask, self._policy_ask)):
             return None
         free, constrained = self._allow.fitting(action, key)
         if free is not None:

@@ -8,7 +8,7 @@ WHAT HAPPENED: one record for each access, written as a span, as metrics and to 
 
 from __future__ import annotations
 
-from agentid.record.access_record import Access, AccessRecord, Audit, Observer, Phase, Status
+from agentid.record.access_record import Access, AccessRecord, Audit, Holder, Observer, Phase, Status
 from agentid.record.metrics import Metrics
 from agentid.record.spans import Span, Spans, SpanTemplate, enter, fail, leave
 from agentid.record.tracing import OpenSpan, Tracer, TracerProvider, Tracing
@@ -17,6 +17,7 @@ __all__ = [
     "Access",
     "AccessRecord",
     "Audit",
+    "Holder",
     "Metrics",
     "Observer",
     "OpenSpan",

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 from agentid.permission import Action
 from agentid.resource import Resource
 
-__all__ = ["Access", "AccessRecord", "Audit", "Observer", "Phase", "Status"]
+__all__ = ["Access", "AccessRecord", "Audit", "Holder", "Observer", "Phase", "Status"]
 
 Phase = Literal["decision", "outcome"]
 Status = Literal["pending", "success", "failure", "denied", "stopped", "cancelled", "closed", "abandoned"]
@@ -34,6 +34,21 @@ class Access(NamedTuple):
         return f"{self.action}:{self.resource}"
 
 
+class Holder(NamedTuple):
+    """
+    One agent of a chain of delegation.
+
+    Attributes:
+        agent_id: Its SPIFFE ID.
+        grant_id: Id of the link of the grant that it holds.
+        key_id: Thumbprint of the key that holds it.
+    """
+
+    agent_id: str
+    grant_id: str
+    key_id: str
+
+
 @dataclass(slots=True)
 class AccessRecord:
     """
@@ -46,7 +61,8 @@ class AccessRecord:
         agent_id: SPIFFE ID of the acting agent; empty if nobody was acting.
         agent_name: Its name.
         owner: Who answers for the agent.
-        credential_id: Id of the credential that proved it.
+        credential_id: Id of the credential that proved it; of a sub-agent, of the link that names it.
+        delegation: Of a sub-agent, everybody from the agent at its root to itself; else empty.
         tool: Name of the tool, or of the access for code that is no function.
         accesses: What is done to which resources; empty if the arguments named none.
         effect: `allow`, `deny` or, when only observed, `would_deny` and `would_ask`.
@@ -71,6 +87,7 @@ class AccessRecord:
     tool: str
     owner: str = ""
     credential_id: str = ""
+    delegation: tuple[Holder, ...] = ()
     accesses: tuple[Access, ...] = ()
     effect: Literal["allow", "deny", "would_deny", "would_ask"] = "deny"
     reason: str = "error"

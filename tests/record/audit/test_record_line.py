@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentid.record import Access, AccessRecord
+from agentid.record import Access, AccessRecord, Holder
 from agentid.record.audit.canonical import canonical
 from agentid.record.audit.chain_files import origin_of
 from agentid.record.audit.chunk_check import link_of
@@ -26,7 +26,8 @@ ODD = st.text(max_size=30) | st.text(st.characters(categories=["Cs", "Cc", "Zl",
 RECORDS = st.builds(
     AccessRecord,
     id=ODD, session=ODD, time_ns=st.integers(0, 2**62), agent_id=ODD, agent_name=ODD, tool=ODD, owner=ODD,
-    credential_id=ODD, accesses=st.sampled_from([(), (Access("read", Resource.parse("a/ö%20b/\U0001f600")),)]),
+    credential_id=ODD, delegation=st.lists(st.builds(Holder, ODD, ODD, ODD), max_size=2).map(tuple),
+    accesses=st.sampled_from([(), (Access("read", Resource.parse("a/ö%20b/\U0001f600")),)]),
     reason=ODD, permission=ODD, approval=ODD, error_type=ODD, duration_ns=st.none() | st.integers(-5, 2**70),
     trace_id=ODD, span_id=ODD, labels=st.lists(ODD, max_size=3).map(tuple), task=ODD,
 )  # fmt: skip
@@ -102,13 +103,16 @@ def test_a_record_stands_in_its_line(make_record):
 def test_every_part_of_a_record_is_in_its_line_but_for_the_task(make_record):
     """The task is a person's words. A part that is added to records has to be written, or named here."""
     texts = {f.name: f"<{f.name}>" for f in fields(AccessRecord) if f.type in {"str", "Status", "Phase"}}
-    record = replace(make_record(), **texts, labels=("<label>",), duration_ns=424_242)
+    holders = (Holder("<root>", "<grant>", "<key>"), Holder("<sub-agent>", "<link>", "<its key>"))
+    record = replace(make_record(), **texts, labels=("<label>",), duration_ns=424_242, delegation=holders)
     (line,) = lines(record)
 
     assert {"task"} == {name for name, text in texts.items() if text not in line.decode()}
     assert "<label>" in line.decode()
     assert "424242" in line.decode()
-    known = {*texts, "time_ns", "accesses", "effect", "enforcement", "duration_ns", "labels"}
+    assert all(text in line.decode() for holder in holders for text in holder)
+    assert line == canonical(json.loads(line))
+    known = {*texts, "time_ns", "accesses", "delegation", "effect", "enforcement", "duration_ns", "labels"}
     assert known == {f.name for f in fields(AccessRecord)}
 
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from agentid.record.access_record import Access, AccessRecord, Phase
+from agentid.record.access_record import Access, AccessRecord, Holder, Phase
 from agentid.record.audit.canonical import MAX_INTEGER, quote_text, well_formed
 from agentid.record.audit.chain_files import ACCESS_TYPE
 from agentid.record.audit.merkle import EMPTY_ROOT
@@ -106,7 +106,7 @@ def _encode(origin: str, phase: Phase, record: AccessRecord, now: float, *, acce
     tail = (
         f'"decision":{{"approval":{text(record.approval)},"effect":{text(record.effect)},'
         f'"enforcement":{text(record.enforcement)},"permission":{text(record.permission)},'
-        f'"reason":{text(record.reason)}}},'
+        f'"reason":{text(record.reason)}}},{_delegation(record.delegation)}'
         f'"labels":[{",".join(map(text, record.labels))}],'
         f'"outcome":{{"duration_ns":{"null" if duration is None else min(max(duration, 0), MAX_INTEGER)},'
         f'"error_type":{text(record.error_type)},"status":{text(record.status)}}},{part}'
@@ -126,6 +126,18 @@ def _accesses(accesses: tuple[Access, ...]) -> str:
     return ",".join(
         f'{{"action":{quote_text(access.action)},"resource":{quote_text(str(access.resource))}}}' for access in accesses
     )
+
+
+def _delegation(holders: tuple[Holder, ...]) -> str:
+    """The chain of a sub-agent, the root's link first; nothing where nobody handed anything on."""
+    if not holders:
+        return ""
+    links = ",".join(
+        f'{{"agent":{quote_text(holder.agent_id)},"depth":{depth},"grant":{quote_text(holder.grant_id)},'
+        f'"key":{quote_text(holder.key_id)}}}'
+        for depth, holder in enumerate(holders)
+    )
+    return f'"delegation":[{links}],'
 
 
 # --- records that are too long for one line ----------------------------------------------------------------------
@@ -169,6 +181,7 @@ def _shortened(record: AccessRecord) -> AccessRecord:
         tool=_cut(record.tool),
         owner=_cut(record.owner),
         credential_id=_cut(record.credential_id),
+        delegation=tuple(Holder(*map(_cut, holder)) for holder in record.delegation),
         effect=record.effect,
         reason=_cut(record.reason),
         permission=_cut(record.permission),

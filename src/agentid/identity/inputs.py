@@ -1,0 +1,74 @@
+"""What people pass when an agent is issued or handed something on: checked, and refused in words for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from agentid.errors import ConfigurationError, CredentialError
+from agentid.identity.grant import MAX_DEPTH
+
+if TYPE_CHECKING:
+    from agentid.identity.agent_id import AgentId
+
+__all__ = ["agent_id", "check_depth", "one_line_text", "times"]
+
+
+def times(now: float, ttl: timedelta, longest: timedelta) -> tuple[int, int]:
+    """
+    Give the whole seconds at which something that lives for *ttl* begins and ends.
+
+    Raises:
+        ConfigurationError: The lifetime is nothing, or longer than *longest*.
+    """
+    if not isinstance(ttl, timedelta) or not timedelta(0) < ttl <= longest:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            "The lifetime was refused",
+            why=f"it must be more than nothing and at most {int(longest.total_seconds())} seconds",
+            fix="Pass ttl=timedelta(minutes=15), for example",
+        )
+    # Rounded down: nothing lives longer than it was given. Tokens count in whole seconds, so one is the least.
+    return math.floor(now), max(math.floor(now + ttl.total_seconds()), math.floor(now) + 1)
+
+
+def one_line_text(text: object, where: str, *, empty: bool = True) -> str:
+    """
+    Give the text that was passed as *where*.
+
+    Raises:
+        ConfigurationError: It is not one short printable line, or is empty where it must not be.
+    """
+    from agentid.identity.claims import MAX_TEXT, is_plain  # loads pydantic
+
+    if not isinstance(text, str) or not is_plain(text) or not (text or empty):
+        raise ConfigurationError(
+            f"`{where}` was refused", why=f"it must be one line of at most {MAX_TEXT} printable characters"
+        )
+    return text
+
+
+def check_depth(depth: object) -> int:
+    """
+    Give how often a grant may be handed on.
+
+    Raises:
+        ConfigurationError: It is no such number.
+    """
+    if type(depth) is not int or not 0 <= depth <= MAX_DEPTH:
+        raise ConfigurationError("`max_depth` was refused", why=f"it must be a whole number from 0 to {MAX_DEPTH}")
+    return depth
+
+
+def agent_id(make: Callable[[], AgentId]) -> AgentId:
+    """
+    Give the id that *make* makes of names that somebody passed.
+
+    Raises:
+        ConfigurationError: A name is not one.
+    """
+    try:
+        return make()
+    except CredentialError as error:
+        raise ConfigurationError(error.what, why=error.why, fix=error.fix) from None
