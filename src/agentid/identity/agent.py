@@ -164,6 +164,15 @@ class Agent(Secret):
         What this agent has to ask about, the sub-agent has to ask about. Whoever takes this agent back takes the
         sub-agent back.
 
+        ```python
+        from datetime import timedelta
+
+        from agentid import Authority
+
+        bot = Authority.create("acme.example").issue("support-bot", allow=["read:crm/customers/*"])
+        helper = bot.delegate("summariser", allow=["read:crm/customers/c-42"], ttl=timedelta(minutes=5))
+        ```
+
         Args:
             name: What to call it, such as `summariser`; comes below this agent's id.
             allow: What it may do. Nothing, when empty.
@@ -177,12 +186,6 @@ class Agent(Secret):
             ConfigurationError: A permission, the name, the lifetime or the depth is not one.
             DelegationError: It would get more, live longer or hand on further than this agent.
             CredentialExpiredError: This agent's time is over.
-
-        Example:
-            >>> from agentid import Authority
-            >>> bot = Authority.create("acme.example").issue("bot", allow=["read:crm/customers/*"])
-            >>> bot.delegate("summariser", allow=["read:crm/customers/c-42"]).id.path
-            '/agent/bot/summariser'
         """
         may, may_ask = permissions(allow, where="allow"), permissions(ask, where="ask")
         now = self._clock()
