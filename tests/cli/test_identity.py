@@ -381,3 +381,54 @@ def test_no_command_prints_a_private_key_or_a_token(saved, configured, run):
 
     issued = run("identity", "issue", "support-bot", "--overwrite", "--json")
     assert [] == [secret for secret in secrets_of(saved) if secret in issued.out + issued.err]
+
+
+# --- delegate ---------------------------------------------------------------------------------------
+
+
+def test_a_part_is_handed_on_from_file_to_file(saved, run):
+    ran = run("identity", "delegate", str(saved), "summariser", "--allow", "read:crm/customers/c-42", "--ttl", "5")
+    child = saved.with_name("support-bot.summariser.json")
+    agent = Agent.load(child)
+
+    assert (0, "") == (ran.code, ran.err)
+    assert f"saved to {child}" in ran.out
+    assert "delegated by  spiffe://acme.example/agent/support-bot\n" in ran.out
+    assert "spiffe://acme.example/agent/support-bot/summariser" == str(agent.id)
+    assert ["read:crm/customers/c-42"] == [str(permission) for permission in agent.allow]
+    assert 0 == run("identity", "verify", str(child)).code
+    shown = run("identity", "show", str(child), "--json")
+    assert agent.describe() == json.loads(shown.out)
+
+    grandchild = run("identity", "delegate", str(child), "reader", "--allow", "read:crm/customers/c-42", "--json")
+    facts = json.loads(grandchild.out)
+    assert "spiffe://acme.example/agent/support-bot/summariser/reader" == facts["id"]
+    assert 2 == len(facts["delegated_by"])
+    assert 0 == run("identity", "verify", facts["file"]).code
+
+
+def test_more_than_is_held_is_refused_and_nothing_is_written(saved, run):
+    ran = run("identity", "delegate", str(saved), "greedy", "--allow", "delete:crm/customers/c-42")
+
+    assert (1, "") == (ran.code, ran.out)
+    assert "[delegation.refused]" in ran.err
+    assert [saved.name] == [path.name for path in saved.parent.iterdir()]
+
+
+def test_handing_on_never_replaces_a_file_by_accident(saved, run):
+    hand_on = ("identity", "delegate", str(saved), "a", "--allow", "read:crm/customers/c-1")
+    assert 0 == run(*hand_on).code
+
+    again = run(*hand_on)
+    assert 2 == again.code
+    assert "--overwrite" in again.err
+    assert 0 == run(*hand_on, "--overwrite").code
+
+
+@pytest.mark.parametrize(
+    "wrong", [("missing.json", "a"), ("SAVED", "a/b"), ("SAVED",), ("SAVED", "a", "--max-depth", "9")]
+)
+def test_handing_on_what_makes_no_sense_is_a_mistake(wrong, saved, run):
+    ran = run("identity", "delegate", *(str(saved) if word == "SAVED" else word for word in wrong))
+
+    assert (2, "") == (ran.code, ran.out)

@@ -1,4 +1,4 @@
-"""`agentid identity`: issue, show and verify agents."""
+"""`agentid identity`: issue, show and verify agents. The other commands have files of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentid.cli import identity_delegate
+from agentid.cli.identity_delegate import print_agent
 from agentid.cli.output import plain, print_json, print_line, table
 from agentid.cli.parser import minutes
 from agentid.errors import ConfigurationError, CredentialError, nearest, quote
@@ -29,8 +31,8 @@ _TOKEN: Final = re.compile(r"[\w=-]*\.[\w=-]*\.[\w=-]*", re.ASCII)  # perhaps a 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Say what the commands take."""
     parser.description = (
-        "Issue, show and verify agents of the authority that agentid.toml names, "
-        "or of .agentid/authority.pem below the current folder."
+        "Issue, show and verify agents, and hand on what they may do. The authority is the one that agentid.toml "
+        "names, or .agentid/authority.pem below the current folder."
     )
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -65,6 +67,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     issue.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     issue.set_defaults(run=_issue)
+
+    identity_delegate.add_to(actions)
 
     show = actions.add_parser(
         "show",
@@ -142,7 +146,7 @@ def _issue(args: argparse.Namespace) -> int:
     if args.json:
         print_json({**agent.describe(), "file": str(out)})
     else:
-        _print_agent(agent)
+        print_agent(agent)
         print_line(f"saved to {plain(out)}")
     return 0
 
@@ -155,7 +159,7 @@ def _show(args: argparse.Namespace) -> int:
         if args.json:
             print_json(agent.describe())
         else:
-            _print_agent(agent)
+            print_agent(agent)
         return 0
     config = _config(args)
     authority = _authority(config)
@@ -249,14 +253,6 @@ def _read(path: Path) -> str:
         raise ConfigurationError(f"{quote(path)} cannot be read", why="there is no such file") from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{quote(path)} cannot be read", why=type(error).__name__) from None
-
-
-def _print_agent(agent: Agent) -> None:
-    facts = agent.describe()
-    rows = [(name, str(facts[name])) for name in ("id", "owner", "purpose", "expires_at") if facts[name]]
-    rows += [("allow", permission) for permission in facts["allow"]]
-    rows += [("ask", permission) for permission in facts["ask"]]
-    _print(rows)
 
 
 def _print(rows: list[tuple[str, str]]) -> None:
