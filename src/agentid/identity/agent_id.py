@@ -14,7 +14,7 @@ from typing import Final
 
 from agentid.errors import CredentialError, quote
 
-__all__ = ["AgentId", "parse_trust_domain"]
+__all__ = ["AgentId", "check_name", "parse_trust_domain"]
 
 MAX_ID: Final = 2048
 MAX_NAME: Final = 128
@@ -92,7 +92,7 @@ class AgentId:
             CredentialError: A name has a character that no id can carry, or the id would be too long.
         """
         for name in names:
-            _check_name(name)
+            check_name(name)
         return AgentId(self.trust_domain, "/".join((self.path, *names)))
 
     def above(self, count: int) -> list[AgentId]:
@@ -131,8 +131,14 @@ def parse_trust_domain(text: object) -> str:
     return name
 
 
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or _SEGMENT.fullmatch(name) is None or len(name) > MAX_NAME:
+def check_name(name: object) -> None:
+    """
+    Refuse what cannot be the name of an agent, one part of an id.
+
+    Raises:
+        CredentialError: It is empty, too long, or has a character that no id can carry.
+    """
+    if not isinstance(name, str) or _SEGMENT.fullmatch(name) is None or len(name) > MAX_NAME or name in {".", ".."}:
         raise CredentialError(
             f"The agent name {quote(name)} was refused",
             fix=f"Use 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`, such as `support-bot`",

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from agentid import names
 from agentid.errors import CredentialError, DelegationError, quote
-from agentid.identity.agent_id import AgentId
+from agentid.identity.agent_id import check_name
 from agentid.identity.credential import Credential, holder_key
 from agentid.identity.grant import Grant, access_details, read_permissions
 from agentid.identity.token import GRANT, Lifetime, decode
@@ -95,7 +95,7 @@ def hand_on(parent: Grant, parent_token: str, claims: dict[str, Any]) -> Grant:
     key = holder_key(link.cnf.jwk, GRANT)
     if key.thumbprint in parent.holders:
         raise _broken("one key holds two links")
-    AgentId("a").below(link.agent.name)  # refuses what cannot be a name
+    check_name(link.agent.name)
     allow, ask = read_permissions(link.authorization_details)
     must_ask = (*parent.must_ask, *parent.ask)
     _check_permissions(allow, ask, parent, must_ask)
@@ -176,44 +176,25 @@ def sub_agent(above: Credential, grant: Grant, below: Sequence[str]) -> Credenti
 def _check_permissions(
     allow: tuple[Permission, ...], ask: tuple[Permission, ...], parent: Grant, must_ask: tuple[Permission, ...]
 ) -> None:
-    allowed = _Held(parent.allow)
-    asked = _Held(must_ask)
-    grantable = _Held((*parent.allow, *parent.ask))
-    for permission in allow:
-        if asked.covers(permission):
-            raise _refused(
-                f"{quote(permission, limit=200)} had to be asked about, and would be allowed without",
-                fix="Put it under `ask`, or leave it away",
-            )
-        if not allowed.covers(permission):
-            raise _not_held(permission, parent)
-    for permission in ask:
-        if not grantable.covers(permission):
-            raise _not_held(permission, parent)
-
-
-class _Held:
-    """Permissions that are held, to look for one that covers another; counts what that costs."""
-
-    def __init__(self, permissions: tuple[Permission, ...]) -> None:
-        self._exact = frozenset(permissions)
-        self._by_action: dict[str, list[Permission]] = {}
-        for permission in permissions:
-            self._by_action.setdefault(permission.action, []).append(permission)
-        self._left = MAX_COMPARISONS
-
-    def covers(self, wanted: Permission) -> bool:
-        # Most of what is handed on is handed on as it is.
-        if wanted in self._exact:
-            return True
-        candidates = self._by_action.get(wanted.action, ())
-        self._left -= len(candidates)
-        if self._left < 0:
+    left = MAX_COMPARISONS
+    held = (*parent.allow, *parent.ask)
+    exact = frozenset(held)
+    for wanted, holding, is_allowed in [*((p, parent.allow, True) for p in allow), *((p, held, False) for p in ask)]:
+        # Most of what is handed on is handed on as it is. A question that covers it is looked for all the same.
+        is_held = wanted in exact and (not is_allowed or wanted not in parent.ask)
+        left -= (0 if is_held else len(holding)) + (len(must_ask) if is_allowed else 0)
+        if left < 0:
             raise _refused(
                 f"more than {MAX_COMPARISONS} pairs of permissions would have to be compared",
                 fix="Write fewer or wider permissions",
             )
-        return any(held.covers(wanted) for held in candidates)
+        if is_allowed and any(asked.covers(wanted) for asked in must_ask):
+            raise _refused(
+                f"{quote(wanted, limit=200)} had to be asked about, and would be allowed without",
+                fix="Put it under `ask`, or leave it away",
+            )
+        if not is_held and not any(one.covers(wanted) for one in holding):
+            raise _not_held(wanted, parent)
 
 
 def _not_held(permission: Permission, parent: Grant) -> DelegationError:

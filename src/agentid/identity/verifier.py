@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from agentid.identity.cache import Cache
 from agentid.identity.credential import Credential, issuer
@@ -104,6 +104,16 @@ class Verifier:
             CredentialError: It is not one of this trust domain, or not good at *moment*.
             DelegationError: The chain is broken, or a link hands on what it must not.
         """
+        if type(chain) is tuple:
+            for link in cast("tuple[object, ...]", chain):
+                if type(link) is not str:  # a subclass could equal what it is not
+                    break
+            else:
+                # Nearly every chain is known already: no detours.
+                found = self._grants.get(cast("tuple[str, ...]", chain))
+                if found is not None and found.keys is keys:
+                    found.lifetime.check(GRANT, moment, self._leeway)
+                    return found
         links = chain_links(chain)
         known, found = len(links), self._known(self._grants, links, keys)
         while found is None and known > 1:
