@@ -5,6 +5,6 @@ What a guarded call costs, as ratios within one run.
 target. See `docs/performance.md` for what the figures mean and what they do not say.
 
 - `harness`: interleaved rounds, thread CPU time, medians of ratios.
-- `calls`, `spans`, `decisions`, `tokens`, `imports`, `scale`: the cases, by subject.
+- `calls`, `spans`, `decisions`, `tokens`, `audit`, `imports`, `scale`: the cases, by subject.
 - `report`: table, JSON and picture.
 """

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import calls, decisions, imports, report, scale, spans, tokens
+from benchmarks import audit, calls, decisions, delegation, imports, report, scale, spans, tokens
 from benchmarks.harness import Measured, Suite, measure
 
-_SUBJECTS = (calls, spans, decisions, tokens, scale)
+_SUBJECTS = (calls, spans, decisions, tokens, delegation, scale, audit)
 
 # What a gate may add to a target, so that a noisy minute of a shared machine turns nobody's change red. What the
 # gate is for, work that slipped onto the hot path, costs more than that.
@@ -27,6 +27,8 @@ def main() -> int:
     figures: list[Measured] = []
     for suite in (suite for subject in _SUBJECTS for suite in subject.suites() if args.only in suite.name):
         figures += _show(_tried(suite, check=args.check))
+    if args.only in "audit log, peak of memory":
+        figures += _show(audit.measure_memory())
     if args.only in "import":
         figures += _show(imports.measure_imports())
     data, picture = report.write(figures, args.out)

@@ -3,7 +3,8 @@ Measure cases against a yardstick in the same run.
 
 Absolute times on a shared machine are noise: its processors change speed while one looks. So every case is
 timed in short batches, all cases of a suite take turns within a round, and a figure is the median over
-rounds of (case / yardstick) within the same round. The clock is the CPU time of this thread.
+rounds of (case / yardstick) within the same round. The clock is the CPU time of this thread, or the wall clock where
+waiting is what is measured.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Case:
         target: The ratio that it must not pass, or None.
         note: What the comparison is about.
         gated: Whether `--check` fails on it. One that does not meet its target yet is shown and not gated.
+        unit: Of what is measured: `ns` or `bytes`.
     """
 
     name: str
@@ -42,17 +44,19 @@ class Case:
     target: float | None = None
     note: str = ""
     gated: bool = True
+    unit: str = "ns"
 
 
 @dataclass
 class Suite:
-    """Cases that are measured together, inside of *around*."""
+    """Cases that are measured together, inside of *around*, with a *clock* that gives nanoseconds."""
 
     name: str
     cases: list[Case]
     rounds: int = 41
     per_batch_ns: int = 400_000
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
+    clock: Callable[[], int] = time.thread_time_ns
 
 
 @dataclass
@@ -63,7 +67,8 @@ class Measured:
     Attributes:
         suite: Its suite's name.
         case: The case.
-        ns: Median CPU time of one operation, nanoseconds. Compare within one suite only.
+        ns: Median CPU time of one operation, in nanoseconds, or whatever the unit of the case is. Compare within one
+            suite only.
         ratio: Median of the ratios to the yardstick; None for a yardstick.
         low: The first quartile of the ratios.
         high: The third quartile.
@@ -91,35 +96,35 @@ def measure(suite: Suite) -> list[Measured]:
         # What is there already is not collected again and again: with a large index, that is all one would wait for.
         gc.collect()
         gc.freeze()
-        sizes = {case.name: _size(case.batch, suite.per_batch_ns) for case in suite.cases}
+        sizes = {case.name: _size(case.batch, suite.per_batch_ns, suite.clock) for case in suite.cases}
         for number in range(suite.rounds):
             # Each round starts with another case, so that none always follows the same one.
             turn = number % len(suite.cases)
             for case in suite.cases[turn:] + suite.cases[:turn]:
-                times[case.name].append(_time(case.batch, sizes[case.name]))
+                times[case.name].append(_time(case.batch, sizes[case.name], suite.clock))
             gc.collect()
         gc.unfreeze()
     return [_figures(suite, case, times) for case in suite.cases]
 
 
-def _time(batch: Batch, count: int) -> float:
+def _time(batch: Batch, count: int, clock: Callable[[], int]) -> float:
     gc.disable()
     try:
-        began = time.thread_time_ns()
+        began = clock()
         batch(count)
-        return (time.thread_time_ns() - began) / count
+        return (clock() - began) / count
     finally:
         gc.enable()
 
 
-def _size(batch: Batch, wanted_ns: int) -> int:
+def _size(batch: Batch, wanted_ns: int, clock: Callable[[], int]) -> int:
     """How many operations take about *wanted_ns*."""
     batch(3)
     count = 1
     while True:
-        began = time.thread_time_ns()
+        began = clock()
         batch(count)
-        taken = time.thread_time_ns() - began
+        taken = clock() - began
         if taken >= wanted_ns / 4:
             return max(1, round(count * wanted_ns / max(taken, 1)))
         count *= 2 if taken > wanted_ns / 100 else 8

@@ -27,15 +27,19 @@ def as_table(figures: Iterable[Measured]) -> str:
             suite = figure.suite
             lines.append(f"\n{suite}")
         if figure.ratio is None:
-            lines.append(f"  {figure.case.name:<44} {_time(figure.ns):>10}   yardstick")
+            lines.append(f"  {figure.case.name:<44} {_amount(figure):>10}   yardstick")
             continue
         target = "" if figure.case.target is None else f"target {figure.case.target:g}"
         verdict = "" if figure.case.target is None else ("ok" if figure.passes else "TOO SLOW")
         spread = f"[{figure.low:.3g} … {figure.high:.3g}]"
         lines.append(
-            f"  {figure.case.name:<44} {_time(figure.ns):>10} {figure.ratio:>8.3g}x {spread:<18} {target:<12} {verdict}"
+            f"  {figure.case.name:<44} {_amount(figure):>10} {figure.ratio:>8.3g}x {spread:<18} {target:<12} {verdict}"
         )
     return "\n".join(lines).lstrip("\n")
+
+
+def _amount(figure: Measured) -> str:
+    return f"{figure.ns / 2**20:.1f} MiB" if figure.case.unit == "bytes" else _time(figure.ns)
 
 
 def _time(ns: float) -> str:
@@ -66,7 +70,7 @@ def as_json(figures: Iterable[Measured]) -> str:
             "suite": figure.suite,
             "case": figure.case.name,
             "yardstick": figure.case.yardstick,
-            "ns": round(figure.ns, 1),
+            figure.case.unit: round(figure.ns, 1),
             "ratio": figure.ratio,
             "quartiles": None if figure.ratio is None else [figure.low, figure.high],
             "target": figure.case.target,

@@ -19,6 +19,7 @@ import re
 import shlex
 import sqlite3
 import sys
+import tempfile
 import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -181,6 +182,7 @@ def matches(shown, printed):
 def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path, monkeypatch):
     """Its examples run and print what it says, its configurations are read, its commands exist."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the demo keeps its audit log
     monkeypatch.setenv("COLUMNS", "100")
     for name in list(os.environ):
         if name.startswith(("OTEL_", "AGENTID_")):

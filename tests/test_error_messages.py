@@ -120,6 +120,9 @@ def other_keywords():
 
 KEYWORDS = {*keywords(), *other_keywords()}
 KEYS = {*config_reader._TOP, *config_reader._AGENT, *config_reader._LIMITS, "where", "permission"}
+VARIABLES = {
+    name for path in SOURCE.rglob("*.py") for name in re.findall(r'"(AGENTID_[A-Z_]+)"', path.read_text("utf-8"))
+}
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 EXTRAS = re.findall(r"^(\w+) = \[", PROJECT.partition("optional-dependencies]")[2], re.MULTILINE)
 
@@ -245,7 +248,7 @@ def unknown_in(text):
         if code.startswith("--"):
             found += [] if code in OPTIONS else [code]
         elif code.isupper():
-            found += [] if code.startswith("OTEL_") else [code]
+            found += [] if code.startswith("OTEL_") or code in VARIABLES else [code]
         elif code.startswith("pip "):
             found += unknown_in_code(code.replace("'", ""))
         elif re.fullmatch(r"[a-z_]+", code):

@@ -22,6 +22,14 @@ approval_missing
 constraint_violation
 scope_missing
 """,
+    "delegation.py": """\
+handed on: customer c-42
+another customer: refused: access.denied
+stolen, without its key: refused: credential.invalid
+widened: refused: delegation.refused
+running: customer c-42
+its parent revoked: refused: credential.revoked
+""",
     "frameworks.py": """\
 get_customer('c-42') -> customer c-42
 get_customer('x-1') -> not permitted: read crm/customers/x-1

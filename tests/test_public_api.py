@@ -29,6 +29,7 @@ PUBLIC = [
     "Resource",
     "TerminalApprover",
     "TrustAnchor",
+    "TrustAnchors",
     "__version__",
     "all_of",
     "any_of",

@@ -55,7 +55,12 @@ def run_demo() -> str:
         code = main(["demo"])
     if code:
         raise SystemExit(f"trace_picture: the demo ended with exit code {code}")
-    return screen.getvalue()
+    return up_to_the_checkpoint(screen.getvalue())
+
+
+def up_to_the_checkpoint(printed: str) -> str:
+    """Leave out what follows the last colon: a checkpoint and a folder are of one run alone."""
+    return printed.partition("\n\nurn:")[0]
 
 
 def pieces(line: str) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         propagate,
     )
     from agentid.guard.requires import requires  # by its module: mypy would take that for the function
-    from agentid.identity import Agent, AgentId, Authority, TrustAnchor
+    from agentid.identity import Agent, AgentId, Authority, TrustAnchor, TrustAnchors
     from agentid.permission import Permission
     from agentid.policy import Policy
     from agentid.record.audit import AuditLog, verify_audit_log
@@ -71,6 +71,7 @@ __all__ = [
     "Resource",
     "TerminalApprover",
     "TrustAnchor",
+    "TrustAnchors",
     "__version__",
     "all_of",
     "any_of",
@@ -110,6 +111,7 @@ _HOME: Final = {
     "Resource": "agentid.resource",
     "TerminalApprover": "agentid.guard",
     "TrustAnchor": "agentid.identity",
+    "TrustAnchors": "agentid.identity",
     "propagate": "agentid.guard",
     "requires": "agentid.guard",
     "verify_audit_log": "agentid.record.audit",

@@ -97,6 +97,7 @@ class Config:
         source: The file it was read from, or None for the defaults.
         trust_domain: The name under which agents are issued.
         authority: Path of the authority's key file.
+        status_uri: Where it publishes what was revoked, or None.
         environment: Where this runs, such as `prod`.
         agents: By name.
         forbid: What nobody may do.
@@ -113,6 +114,7 @@ class Config:
     trust_domain: str
     authority: Path
     environment: str = ""
+    status_uri: str | None = None
     agents: Mapping[str, AgentEntry] = field(default_factory=_no_agents)
     forbid: tuple[Permission, ...] = ()
     ask: tuple[Permission, ...] = ()

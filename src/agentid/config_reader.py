@@ -144,8 +144,8 @@ def _cannot_read(path: Path, why: str, fix: str = "") -> ConfigurationError:
 # --- what a file says -----------------------------------------------------------------------------------------------
 
 _TOP: Final = (
-    "trust_domain", "authority", "environment", "forbid", "ask", "agents", "data", "place", "flow", "limits", "audit",
-    "approval",
+    "trust_domain", "authority", "status_uri", "environment", "forbid", "ask", "agents", "data", "place", "flow",
+    "limits", "audit", "approval",
 )  # fmt: skip
 _AGENT: Final = ("owner", "purpose", "allow", "ask", "ttl_minutes")
 _WINDOWS: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
@@ -158,6 +158,7 @@ _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 
 _TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
+_STATUS_URI: Final = re.compile(r"(?=.{1,512}\Z)[a-z][a-z0-9+.-]*:[!#-;=?-\[\]_a-z~]+")
 _KEY_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # one letter alone is a drive of Windows
 
 
@@ -183,6 +184,7 @@ def parse(text: str, *, source: Path) -> Config:
         trust_domain=_trust_domain(top),
         authority=source.parent / _authority(top),
         environment=top.name("environment", ""),
+        status_uri=_status_uri(top),
         agents=MappingProxyType(agents),
         forbid=top.permissions("forbid", constrained=False),
         ask=top.permissions("ask", constrained=False),
@@ -219,6 +221,16 @@ def _authority(top: Table) -> str:
     if _KEY_URI.match(text):
         must = "the path of a key file: this version knows no key URIs"
         raise top.wrong("authority", must, fix=f'Write it like authority = "{DEFAULT_AUTHORITY}"')
+    return text
+
+
+def _status_uri(top: Table) -> str | None:
+    if "status_uri" not in top.data:
+        return None
+    text = top.text("status_uri")
+    if not _STATUS_URI.fullmatch(text):
+        fix = 'Write it like status_uri = "https://acme.example/status/1"'
+        raise top.wrong("status_uri", "a URI of at most 512 characters", fix=fix)
     return text
 
 

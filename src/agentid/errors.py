@@ -30,7 +30,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 __all__ = [
     "AccessDeniedError",
@@ -48,6 +48,9 @@ __all__ = [
     "MissingExtraError",
     "NoActingAgentError",
 ]
+
+
+_MAX_QUOTED: Final = 4_000
 
 
 class Error(Exception):
@@ -246,8 +249,11 @@ def quote(text: object, *, limit: int = 80) -> str:
     """
     Put text from outside into backticks, as `one_line` writes it.
 
-    A backtick in it is escaped, so that it cannot end its own quotation.
+    A backtick in it is escaped, so that it cannot end its own quotation. Of a URL, what stands before `@` in its
+    host and behind `?` or `#` is left out: passwords and tokens stand there.
     """
+    if isinstance(text, str) and "://" in text:
+        text = _without_secrets(text[:_MAX_QUOTED])
     shown = one_line(text, limit=limit).replace("`", r"\x60")
     return f"`{shown}`"
 
@@ -267,6 +273,13 @@ def one_line(text: object, *, limit: int = 80) -> str:
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
     return f"{shown}…" if len(raw) > limit else shown
+
+
+def _without_secrets(text: str) -> str:
+    import re  # only a message about a URL needs it
+
+    text = re.sub(r"://[^/?#\s]*@", "://…@", text)
+    return re.sub(r"(://[^?#\s]*[?#])\S+", r"\1…", text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

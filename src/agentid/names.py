@@ -23,6 +23,9 @@ __all__ = [
     "KEY_USES",
     "ON_BEHALF_OF_CLAIM",
     "POSSESSION_CONTEXT",
+    "REVOKED_CLAIM",
+    "STATUS_LIST_TYP",
+    "STATUS_USE",
     "URN",
     "grant_issuer",
 ]
@@ -36,6 +39,9 @@ AGENT_CLAIM: Final = f"{URN}:agent"
 ON_BEHALF_OF_CLAIM: Final = f"{URN}:obo"
 """The claim of a grant that names the person for whom the agent acts."""
 
+REVOKED_CLAIM: Final = f"{URN}:revoked"
+"""The claim of a published list of statuses that names what has no place in the list."""
+
 POSSESSION_CONTEXT: Final = f"{URN}:possession".encode()
 """Comes before a challenge that an agent signs, so that the signature can never pass for a token's."""
 
@@ -45,13 +51,15 @@ DELEGATE_ISSUER: Final = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:"
 CREDENTIAL_TYP: Final = "wit+jwt"
 GRANT_TYP: Final = "agentid-del+jwt"
 JWT_SVID_TYP: Final = "JWT"
+STATUS_LIST_TYP: Final = "statuslist+jwt"
 
 CREDENTIAL_USE: Final = "wit-svid"
 JWT_SVID_USE: Final = "jwt-svid"
 GRANT_USE: Final = "agentid-grant"
 AUDIT_USE: Final = "agentid-audit"
+STATUS_USE: Final = "agentid-status"
 
-KEY_USES: Final = (CREDENTIAL_USE, JWT_SVID_USE, GRANT_USE, AUDIT_USE)
+KEY_USES: Final = (CREDENTIAL_USE, JWT_SVID_USE, GRANT_USE, STATUS_USE, AUDIT_USE)
 """What a key of an authority can be for. One key, one use."""
 
 AUTHORIZATION_TYPE: Final = "agentid_access"

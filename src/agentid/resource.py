@@ -14,7 +14,7 @@ Rules:
 - In a pattern `*` is one whole segment, one `*` inside a segment matches within it, and a final `**` is
   any remainder of one or more segments. A resource never holds a wildcard.
 - The host of a pattern may hold one `*`, its port none. In the host of a web address it stands for all, or
-  left of a dot (`*.acme.example`): behind the last dot it would match domains that anybody can register.
+  left of a dot (`*.acme.example`): elsewhere it would match domains that anybody can register.
 
 This module does no I/O and knows nothing of actions; those are in `permission`.
 """
@@ -327,8 +327,9 @@ def _check_host(scheme: str, host: str, whole: str, noun: str) -> None:
         raise _refuse(noun, whole, "it has no plain host name or address, with a port from 1 to 65535")
     if scheme not in _DEFAULT_PORT or host == "*":
         return
-    if name != host and "." not in host.partition("*")[2]:
-        raise _refuse(noun, whole, "a `*` behind the last dot of a host would match domains that anybody can register")
+    # `*acme.example` would match evilacme.example, and `acme.*` whatever anybody registers.
+    if name != host and not host.partition("*")[2].startswith("."):
+        raise _refuse(noun, whole, "a `*` in a host stands left of a dot, else it would match domains of others")
     if _NUMERIC.fullmatch(name) and not _IPV4.fullmatch(name):
         raise _refuse(noun, whole, "the host is an IPv4 address in an odd spelling")
 

@@ -13,13 +13,12 @@ Not here: where keys are stored (`agentid.identity.key_file`) and what is signed
 
 from __future__ import annotations
 
-import hashlib
 import re
-from base64 import urlsafe_b64encode
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, NoReturn, Protocol, cast, runtime_checkable
 
@@ -50,12 +49,13 @@ _KEY_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 # 32 bytes; the last character carries two bits that no byte uses, and they must be zero.
 _COORDINATE: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_CURVES: Final = MappingProxyType({"EC": ("P-256", ES256, ("x", "y")), "OKP": ("Ed25519", ED25519, ("x",))})
+_CURVES: Final = MappingProxyType({"EC": ("P-256", ES256), "OKP": ("Ed25519", ED25519)})
 # The curve P-256 is y² = x³ - 3x + b modulo a prime (FIPS 186-5).
 _P256_PRIME: Final = 2**256 - 2**224 + 2**192 + 2**96 - 1
 _P256_B: Final = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 _UNCOMPRESSED: Final = b"\x04"
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _EC: Final = ECAlgorithm(ECAlgorithm.SHA256)
 _OKP: Final = OKPAlgorithm()
 
@@ -127,24 +127,38 @@ class PublicKey:
         kty = members.get("kty")
         if not isinstance(kty, str) or kty not in _CURVES:
             raise _bad_key("its `kty` is neither `EC` nor `OKP`")
-        crv, alg, coordinates = _CURVES[kty]
+        crv, alg = _CURVES[kty]
         if members.get("crv") != crv:
             raise _bad_key(f"its `crv` is not `{crv}`")
         if members.get("alg", alg) != alg:
             raise _bad_key(f"its `alg` is not `{alg}`")
-        public = {"crv": crv, "kty": kty}
-        for name in coordinates:
-            value = members.get(name)
-            if not isinstance(value, str) or _COORDINATE.fullmatch(value) is None:
-                raise _bad_key(f"its `{name}` is not 32 bytes in canonical base64url")
-            public[name] = value
-        if kty == "EC" and not _on_curve(public["x"], public["y"]):
-            raise _bad_key("it is not a point on its curve")
-        thumbprint = _thumbprint(public)
-        kid = members.get("kid", thumbprint)
+        # Still anything: each coordinate is looked at where it is read.
+        x, y = cast("str", members.get("x")), cast("str", members.get("y"))
+        key = cls.p256(x, y) if alg == ES256 else cls._ed25519(x)
+        kid = members.get("kid", key.kid)
         if not is_key_id(kid):
             raise _bad_key("its `kid` is not 1 to 128 characters of `A-Z a-z 0-9 _ . -`")
-        return cls(alg, str(kid), use, thumbprint, tuple(public.items()))
+        return replace(key, kid=str(kid), use=use)
+
+    @classmethod
+    def p256(cls, x: str, y: str) -> PublicKey:
+        """
+        Give the P-256 key with these coordinates, in canonical base64url, known by its thumbprint.
+
+        Raises:
+            CredentialError: They are not coordinates, or not those of a point on the curve.
+        """
+        if not _on_curve(_coordinate("x", x), _coordinate("y", y)):
+            raise _bad_key("it is not a point on its curve")
+        # RFC 7638: the members in the order of the alphabet; none needs an escape.
+        thumbprint = _digest(f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}')
+        return cls(ES256, thumbprint, "", thumbprint, (("crv", "P-256"), ("kty", "EC"), ("x", x), ("y", y)))
+
+    @classmethod
+    def _ed25519(cls, x: str) -> PublicKey:
+        _coordinate("x", x)
+        thumbprint = _digest(f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}')
+        return cls(ED25519, thumbprint, "", thumbprint, (("crv", "Ed25519"), ("kty", "OKP"), ("x", x)))
 
     def for_use(self, use: str) -> PublicKey:
         """Give the same key, marked for *use*."""
@@ -166,10 +180,11 @@ class PublicKey:
     def _key(self) -> ec.EllipticCurvePublicKey | Ed25519PublicKey:
         # Loaded when it first verifies something, which the key in most credentials never does.
         members = dict(self._members)
-        x = _bytes(members["x"])
+        x = _coordinate("x", members["x"])
         if self.alg == ED25519:
             return Ed25519PublicKey.from_public_bytes(x)
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), _UNCOMPRESSED + x + _bytes(members["y"]))
+        point = _UNCOMPRESSED + x + _coordinate("y", members["y"])
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _read_again, ({**self.jwk, "kid": self.kid}, self.use)
@@ -318,7 +333,7 @@ class KeySet:
 
 def b64url(data: bytes) -> str:
     """Encode as base64url without padding."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 
 def is_key_id(value: object) -> bool:
@@ -361,20 +376,20 @@ def _public_members(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> dict
     return {"kty": "OKP", "crv": "Ed25519", "x": b64url(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))}
 
 
-def _on_curve(x: str, y: str) -> bool:
+def _coordinate(name: str, value: object) -> bytes:
+    if not isinstance(value, str) or _COORDINATE.fullmatch(value) is None:
+        raise _bad_key(f"its `{name}` is not 32 bytes in canonical base64url")
+    return a2b_base64(value.encode("ascii").translate(_STANDARD) + b"=")
+
+
+def _on_curve(x: bytes, y: bytes) -> bool:
     # `cryptography` checks the same when it loads the key, which for most credentials never happens.
-    a, b = int.from_bytes(_bytes(x), "big"), int.from_bytes(_bytes(y), "big")
-    return a < _P256_PRIME and b < _P256_PRIME and (b * b - a * a * a + 3 * a - _P256_B) % _P256_PRIME == 0
+    a, b = int.from_bytes(x, "big"), int.from_bytes(y, "big")
+    return a < _P256_PRIME and b < _P256_PRIME and (b * b - (a * a - 3) * a - _P256_B) % _P256_PRIME == 0
 
 
-def _thumbprint(members: dict[str, str]) -> str:
-    # RFC 7638: the members in the order of the alphabet, in which they stand already; none needs an escape.
-    canonical = ",".join(f'"{name}":"{value}"' for name, value in members.items())
-    return b64url(hashlib.sha256(f"{{{canonical}}}".encode("ascii")).digest())
-
-
-def _bytes(coordinate: str) -> bytes:
-    return a2b_base64(coordinate.encode("ascii").translate(_STANDARD) + b"=")
+def _digest(canonical: str) -> str:
+    return b64url(sha256(canonical.encode("ascii")).digest())
 
 
 def _bad_key(why: str) -> CredentialError:

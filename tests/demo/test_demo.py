@@ -126,7 +126,8 @@ def test_the_command_says_that_the_attack_succeeded(monkeypatch, capsys, take_aw
 
     assert 1 == code
     assert "table customers is gone; mails sent: ada@acme.example, archive@attacker.example\n" in printed
-    assert printed.endswith("The attack SUCCEEDED.\n")
+    assert "\nThe attack SUCCEEDED.\n" in printed
+    assert "\naudit log: good, " in printed
 
 
 @pytest.mark.parametrize(

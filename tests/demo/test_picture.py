@@ -50,7 +50,7 @@ def test_the_picture_shows_what_a_fresh_run_prints(tool):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         assert 0 == main(["demo"])
-    fresh = [line for line in printed.getvalue().splitlines() if line]
+    fresh = [line for line in tool.up_to_the_checkpoint(printed.getvalue()).splitlines() if line]
     shown = lines_of(tool, PICTURE.read_text(encoding="utf-8"))
 
     assert without_times(fresh) == without_times(shown)

@@ -50,7 +50,7 @@ class World:
     def make_guard(self, kind=Guard, **options):
         if self.recorded:
             options = {"audit": self.audit, "observers": [self.records.append], **options}
-        return kind(self.authority.trust, tracer_provider=self.captured.provider, **options)
+        return kind(self.authority.trust, **{"tracer_provider": self.captured.provider, **options})
 
     @property
     def spans(self):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import threading
 from array import array
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -380,6 +383,9 @@ class Opaque:
     def __init__(self, to):
         self.to = to
 
+    def method(self):
+        return self.to
+
 
 class Slotted:
     """And its attributes stand in slots, one of them under a name that Python mangles."""
@@ -448,6 +454,13 @@ def test_arguments_that_change_while_a_person_is_asked_were_not_approved(world, 
     assert {("deny", "approval_missing", "denied")} == set(world.outcomes())
 
 
+def closure():
+    opaque = Opaque("ada")
+    function = lambda: opaque
+    function.itself = opaque.method
+    return function
+
+
 def cyclic():
     opaque = Opaque("ada")
     opaque.itself = [opaque]
@@ -472,6 +485,17 @@ def cyclic():
         (lambda: [1], lambda it: it.__setitem__(0, True)),
         (lambda: ["a"], lambda it: it.__setitem__(0, b"a")),
         (lambda: [(1,)], lambda it: it.__setitem__(0, [1])),
+        (lambda: io.BytesIO(b"ok"), lambda it: it.write(b"EVIL")),
+        (lambda: io.StringIO("ok"), lambda it: it.write("EVIL")),
+        (lambda: io.BytesIO(b"ok"), lambda it: it.seek(1)),
+        (lambda: ET.fromstring("<a><b/></a>"), lambda it: it[0].set("to", "eve")),
+        (lambda: deque([Opaque("ada")]), lambda it: setattr(it[0], "to", "eve")),
+        (lambda: MappingProxyType({"a": Opaque("ada")}), lambda it: setattr(it["a"], "to", "eve")),
+        ({"a": Opaque("ada")}.values, lambda it: setattr(next(iter(it)), "to", "eve")),
+        (lambda: partial(print, Opaque("ada")), lambda it: setattr(it.args[0], "to", "eve")),
+        (closure, lambda it: setattr(it(), "to", "eve")),
+        (lambda: closure().itself, lambda it: setattr(it.__self__, "to", "eve")),
+        (lambda: ValueError(Opaque("ada")), lambda it: setattr(it.args[0], "to", "eve")),
         (cyclic, lambda it: setattr(it.itself[0], "to", "eve")),
         (lambda: partial(print, Opaque("ada")), lambda it: it.__setstate__((print, ("eve",), {}, None))),
     ],

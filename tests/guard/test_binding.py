@@ -1140,3 +1140,119 @@ def test_what_is_a_url_to_others_is_never_a_short_path(url):
         with pytest.raises(ConfigurationError):
             acting.guard.access("read", url)
     assert [] == ran
+
+
+def test_a_file_below_a_fixed_folder_is_decided_as_what_would_be_opened(tmp_path):
+    here = tmp_path.resolve()
+    for folder in ("docs/sub", "other/sub"):
+        (here / folder).mkdir(parents=True)
+    (here / "docs" / "a").write_text("fine")
+    (here / "other" / "a").write_text("secret")
+    (here / "docs" / "link").symlink_to(here / "other" / "sub")
+    (here / "docs" / "file").symlink_to(here / "other" / "a")
+    ran = []
+
+    @requires(f"read:file://{here}/docs/{{path:path}}")
+    def read(path):
+        ran.append((here / "docs" / path).read_text())
+
+    @requires(f"read:file://{here}/docs/{{name}}")
+    def read_one(name):
+        ran.append((here / "docs" / name).read_text())
+
+    with acting_as(allow=[f"read:file://{here}/docs/**"]):
+        for tool in (read, read_one):
+            tool("a")
+            with assert_denied(reason="scope_missing"):
+                tool("file")
+            # A link that is put there later is seen as well: nothing is remembered.
+            (here / "docs" / "a").rename(here / "docs" / "b")
+            (here / "docs" / "a").symlink_to(here / "other" / "a")
+            with assert_denied(reason="scope_missing"):
+                tool("a")
+            (here / "docs" / "a").unlink()
+            (here / "docs" / "b").rename(here / "docs" / "a")
+        for path in ("link/../a", "link/x", "sub/../link/../a"):
+            with assert_denied(reason="scope_missing"):
+                read(path)
+        with assert_denied(reason="resource_invalid"):
+            read("../other/a")
+    assert ["fine", "fine"] == ran
+
+
+def injecting(function):
+    """A wrapper that puts an argument of its own in front, as one that opens a database does."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function("DB", *args, **kwargs)
+
+    return wrapper
+
+
+def handing_on(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def test_a_wrapper_that_shifts_arguments_cannot_have_another_one_decided(each_world):
+    """Decided is `db="EVIL"` with the default of `customer_id`; the body would get `customer_id="EVIL"`."""
+    ran = []
+
+    @requires("read:crm/customers/{customer_id}")
+    @injecting
+    def get(db=None, customer_id="c-1", note=""):
+        ran.append(customer_id)
+
+    with each_world.guard.acting_as(each_world.issue("narrow", allow=["read:crm/customers/c-1"])):
+        for args in (("EVIL",), ("EVIL", "c-1")):
+            with pytest.raises(TypeError, match="multiple values"):
+                get(*args)
+        get(customer_id="c-1")
+        get()
+    assert ["c-1", "c-1"] == ran
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_a_wrapper_only_hands_on_arrives_however_it_was_passed(is_async, each_world):
+    ran = []
+
+    def plain(first, /, x, *more, note="n", **rest):
+        ran.append((first, x, more, note, rest))
+        return "done"
+
+    async def coroutine(first, /, x, note="n", **rest):
+        ran.append((first, x, (), note, rest))
+        return "done"
+
+    @functools.wraps(coroutine)
+    async def wrapped(*args, **kwargs):
+        return await coroutine(*args, **kwargs)
+
+    tool = requires("read:crm/customers/{x}")(wrapped if is_async else handing_on(plain))
+    calls = [(1, "c-1"), (1, "c-1", 2, 3)][: 1 if is_async else 2]
+    with each_world.guard.acting_as(each_world.agent):
+        for args in calls:
+            result = tool(*args, note="m", extra=4)
+            assert "done" == (asyncio.run(result) if is_async else result)
+
+    assert [(args[0], args[1], args[2:], "m", {"extra": 4}) for args in calls] == ran
+
+
+def _noted(ran, x):
+    ran.append(x)
+
+
+def test_a_partial_is_decided_with_what_it_holds_at_the_call(each_world):
+    ran = []
+    held = functools.partial(_noted, ran, x="c-1")
+    guarded = requires("read:crm/customers/{x}")(held)
+    with each_world.guard.acting_as(each_world.issue("narrow", allow=["read:crm/customers/c-1"])):
+        guarded()
+        held.keywords["x"] = "EVIL"
+        with pytest.raises(AccessDeniedError):
+            guarded()
+    assert ["c-1"] == ran

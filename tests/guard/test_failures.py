@@ -81,7 +81,7 @@ def counting_the_decision(world, session, error, monkeypatch):
 
 
 def writing_the_decision(world, session, error, monkeypatch):
-    session.guard.audit = type("Audit", (), {"write": raiser(error)})()
+    monkeypatch.setattr(session.guard.audit, "write", raiser(error))
 
 
 BEFORE = [rules, labels, clock, verifying_again, starting_a_span, counting_the_decision, writing_the_decision]

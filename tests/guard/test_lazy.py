@@ -8,9 +8,11 @@ import types
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from agentid import Permission, requires, subset_of
-from agentid.errors import AccessDeniedError, ConfigurationError, NoActingAgentError
+from agentid.errors import AccessDeniedError, ConfigurationError, CredentialRevokedError, NoActingAgentError
+from agentid.guard.session import current_session
 
 GUARDED = requires("read:crm/customers/{x}")
 
@@ -241,3 +243,152 @@ def test_a_context_manager_that_a_tool_only_returned_decorates_nothing(each_worl
         else:
             with pytest.raises(ConfigurationError, match="Enter it where it is needed"):
                 work()
+
+
+# --- on the hot path, and behind a coroutine -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", ["generator", "coroutine"])
+def test_a_constraint_is_looked_at_again_where_a_returned_body_begins(result, each_world):
+    """The template names text, so the call takes the shorter path where it can."""
+    only = Permission.parse("read:crm/customers/*").where(ids=subset_of("a", "b"))
+
+    async def later(ids):
+        return list(ids)
+
+    @GUARDED
+    def rows(x, ids):
+        return (i for i in ids) if result == "generator" else later(ids)
+
+    def run(lazy):
+        return list(lazy) if result == "generator" else asyncio.run(main_of(lazy))
+
+    with each_world.guard.acting_as(each_world.issue("careful", allow=[only])):
+        ids = ["a"]
+        assert ["a"] == run(rows("c-1", ids))
+        lazy = rows("c-1", ids)
+        ids.append("SECRET")
+        with pytest.raises(AccessDeniedError, match="changed"):
+            run(lazy)
+
+
+async def numbers(count, ran):
+    for number in range(count):
+        ran.append(number)
+        yield number
+
+
+def plain_numbers(count, ran):
+    for number in range(count):
+        ran.append(number)
+        yield number
+
+
+@pytest.mark.parametrize("kind", ["async stream", "stream", "coroutine", "context manager", "promise"])
+def test_what_a_coroutine_function_returns_is_followed_too(kind, each_world):
+    ran = []
+
+    @asynccontextmanager
+    async def block():
+        ran.append("entered")
+        yield "inside"
+
+    async def later():
+        ran.append("later")
+        return "done"
+
+    async def bare(x):
+        return {
+            "async stream": lambda: numbers(3, ran),
+            "stream": lambda: plain_numbers(3, ran),
+            "coroutine": later,
+            "context manager": block,
+            "promise": later,
+        }[kind]()
+
+    tool = GUARDED(bare)
+
+    @GUARDED
+    def promising(x):
+        return bare(x)
+
+    async def begin(lazy):
+        if kind == "async stream":
+            return await lazy.__anext__()
+        if kind == "stream":
+            return next(lazy)
+        if kind == "context manager":
+            return await lazy.__aenter__()
+        return await lazy
+
+    async def main():
+        called = promising if kind == "promise" else tool
+        with each_world.guard.acting_as(each_world.agent):
+            assert await begin(await called("c-1")) in {0, "done", "inside"}
+            before = list(ran)
+            lazy = await called("c-1")
+        each_world.authority.revoke(each_world.agent)
+        with pytest.raises((CredentialRevokedError, NoActingAgentError)):
+            await begin(lazy)
+        assert before == ran
+
+    asyncio.run(main())
+
+
+# --- a span that breaks ----------------------------------------------------------------------------------------------
+
+
+class Breaking(SpanProcessor):
+    """Breaks where it is told to."""
+
+    def __init__(self, where):
+        self.where = where
+
+    def on_start(self, span, parent_context=None):
+        if self.where == "start":
+            raise RuntimeError("broken")
+
+    def on_end(self, span):
+        if self.where == "end":
+            raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_a_span_that_breaks_replaces_no_result_and_no_refusal(where, is_async, each_world, caplog):
+    """What happened stays; a call that could not be recorded does not begin."""
+    ran = []
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Breaking(where))
+
+    def body(x):
+        ran.append(x)
+        if x == "c-2":
+            raise KeyError(x)
+        return "done"
+
+    async def coroutine(x):
+        return body(x)
+
+    tool = GUARDED(coroutine if is_async else body)
+
+    def call(x):
+        return asyncio.run(tool(x)) if is_async else tool(x)
+
+    guard = each_world.make_guard(tracer_provider=provider)
+    with guard.acting_as(
+        each_world.issue("bot", allow=["read:crm/customers/c-1", "read:crm/customers/c-2"])
+    ) as session:
+        for _ in range(2):
+            if where == "start":
+                with pytest.raises(AccessDeniedError):
+                    call("c-1")
+            else:
+                assert "done" == call("c-1")
+                with pytest.raises(KeyError):
+                    call("c-2")
+            with pytest.raises(AccessDeniedError):
+                call("c-3")
+            assert current_session() is session
+    assert ([] if where == "start" else ["c-1", "c-2"] * 2) == ran
+    assert "broken" not in caplog.text

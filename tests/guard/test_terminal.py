@@ -130,18 +130,30 @@ def test_the_text_of_an_object_cannot_move_the_cursor_either(terminal):
     assert all(character.isprintable() or character == "\n" for character in terminal[2].getvalue())
 
 
-def test_what_does_not_fit_is_cut_and_says_so(terminal):
-    """What is not shown is said to be there: a yes to half a call would be a yes to anything."""
+def with_arguments(**arguments):
     fields = {name: getattr(REQUEST, name) for name in ApprovalRequest.__dataclass_fields__}
     accesses = tuple(Access("write", Resource.parse(f"mail/outbox/c-{n}")) for n in range(100))
-    arguments = {"body": "x" * 10_000, **{f"name_{n}": n for n in range(100)}}
-    ask(terminal, b"n\n", ApprovalRequest(**{**fields, "accesses": accesses, "arguments": arguments}))
+    return ApprovalRequest(**{**fields, "accesses": accesses, "arguments": arguments})
+
+
+def test_all_of_a_call_is_shown(terminal):
+    """A yes to half a call would be a yes to anything: the last of a hundred recipients, the end of a long text."""
+    request = with_arguments(body="x" * 5_000 + "the end", **{f"name_{n}": n for n in range(100)})
+    answer = ask(terminal, b"y\n", request)
 
     shown = terminal[2].getvalue()
-    assert len(shown) < 5000
-    assert "… and 70 more" in shown
-    assert "… and 71 more" in shown
-    assert "… (10002 characters)" in shown
+    assert answer.approved
+    assert all(f"write   mail/outbox/c-{n}\n" in shown for n in range(100))
+    assert all(f"  name_{n} = {n}\n" in shown for n in range(100))
+    assert "xthe end'\n" in shown
+
+
+def test_what_is_too_long_to_be_read_is_not_approved(terminal):
+    _, approver, screen = terminal
+    answer = approver(with_arguments(body="x" * 20_000))
+
+    assert (False, "the question is too long to be read on a terminal") == (answer.approved, answer.why)
+    assert "" == screen.getvalue()
 
 
 def test_an_answer_that_comes_too_late_is_a_no_and_says_so(terminal):

@@ -17,7 +17,7 @@ import pytest
 
 from agentid.errors import CredentialError
 from agentid.identity import Agent, Authority, TrustAnchor
-from agentid.identity.key_file import generate_keys
+from agentid.identity.key_ring import KeyRing
 from agentid.signing import PrivateKey
 
 NOW = 1_795_392_000
@@ -133,7 +133,7 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 def keys() -> Mapping[str, PrivateKey]:
     """The authority's private keys by use."""
-    return generate_keys()
+    return KeyRing.generate().signers
 
 
 @pytest.fixture(scope="session")

@@ -255,7 +255,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path, name):
         Agent.load(f"{tmp_path}/{name}")
 
 
-@pytest.mark.parametrize("path", [None, 1, b"bot.json", object(), []])
+@pytest.mark.parametrize("path", [1, b"bot.json", object(), []])
 def test_a_path_is_text_or_a_path(bot, path):
     """Not a file descriptor, above all."""
     with pytest.raises(ConfigurationError, match="path"):

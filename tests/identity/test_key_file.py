@@ -16,7 +16,7 @@ from agentid.identity.key_file import load_or_create_keys
 from agentid.signing import PrivateKey
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and owners")
-USES = ["wit-svid", "jwt-svid", "agentid-grant", "agentid-audit"]
+USES = ["wit-svid", "jwt-svid", "agentid-grant", "agentid-status", "agentid-audit"]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def path(tmp_path):
 
 def ids(path):
     """The ids of the keys in the file, by use."""
-    return {use: key.kid for use, key in load_or_create_keys(path).items()}
+    return {use: key.kid for use, key in load_or_create_keys(path).signers.items()}
 
 
 def refusal(path):
@@ -49,7 +49,9 @@ def test_a_missing_file_is_made_and_read_again(tmp_path):
 
     assert USES == list(ids(path))
     assert ids(path) == ids(path)
-    assert ["ES256", "ES256", "ES256", "Ed25519"] == [key.alg for key in load_or_create_keys(path).values()]
+    assert ["ES256", "ES256", "ES256", "ES256", "Ed25519"] == [
+        key.alg for key in load_or_create_keys(path).signers.values()
+    ]
 
 
 @posix
@@ -296,7 +298,7 @@ def test_the_file_is_labelled_pem(path):
     lines = path.read_text().splitlines()
 
     assert [f"agentid-use: {use}" for use in USES] == [line for line in lines if line.startswith("agentid-use")]
-    assert 4 == lines.count("-----BEGIN PRIVATE KEY-----")
+    assert 5 == lines.count("-----BEGIN PRIVATE KEY-----")
 
 
 def test_line_ends_comments_and_empty_lines_do_not_matter(path):

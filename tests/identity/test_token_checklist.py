@@ -19,8 +19,10 @@ from typing import Any
 
 import pytest
 
+from agentid.errors import CredentialError
 from agentid.signing import PrivateKey
 
+AUDIENCE = "spiffe://acme.example/agent/mailer"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 SIZES = {"credential": 16 * 1024, "jwt-svid": 16 * 1024, "grant": 8 * 1024 * 1024}
 LIFETIMES = {"credential": 24 * 3600, "jwt-svid": 300, "grant": 24 * 3600}
@@ -49,6 +51,7 @@ def test_a_token_that_is_right_in_every_way_is_accepted(forge):
         lambda t: t.rpartition(".")[0] + ".",
         lambda t: "." + t.partition(".")[2],
         lambda t: t.replace(".", "..", 1),
+        lambda t: t.partition(".")[0] + ".." + t.rpartition(".")[2],
         lambda t: t.replace(".", ",", 1),
         lambda t: t[:5] + "+" + t[6:],
         lambda t: t[:5] + "/" + t[6:],
@@ -357,6 +360,37 @@ def test_a_token_of_one_kind_never_passes_for_another(make_forge, kinds):
     assert "CredentialError" in forge.refusal(forge.token(payload=foreign.claims()))
 
 
+@pytest.mark.parametrize("kinds", list(permutations(SIZES, 2)), ids=" as ".join)
+def test_a_header_that_passed_for_one_kind_does_not_pass_for_another(make_forge, kinds):
+    """8: Headers are remembered by their exact text, and for the kind that they were read for."""
+    foreign, forge = map(make_forge, kinds)
+    token = foreign.token()
+
+    assert foreign.verify(token)
+    assert "`typ` is not" in forge.refusal(token)
+    assert "`typ` is not" in forge.refusal(token)
+
+
+def test_a_header_that_was_refused_stays_refused(forge):
+    """8: Only a header that passed is remembered, and never its neighbour."""
+    wrong = forge.header(typ="at+jwt")
+
+    for _ in range(3):
+        assert "`typ` is not" in forge.refusal(forge.token(wrong))
+        assert forge.verify(forge.token())
+
+
+def test_the_headers_that_are_remembered_are_bounded(forge):
+    """8: A stranger can make up any number of them."""
+    from agentid.identity import token as tokens
+
+    bound = tokens._header.cache_info().maxsize
+    for number in range(bound + 10):
+        forge.refusal(forge.token(forge.header(kid=f"key-{number}")))
+
+    assert bound == tokens._header.cache_info().currsize <= 1000
+
+
 def test_the_audit_key_signs_no_token(forge, keys):
     """8: An audit key published in the same set is not a key for tokens."""
     audit = keys["agentid-audit"]
@@ -425,6 +459,31 @@ def test_the_trust_domain_itself_is_no_agent(make_forge, kind):
     assert "SPIFFE ID of an agent" in forge.refusal(forge.token(payload=payload))
 
 
+@pytest.mark.parametrize(
+    ("iss", "sub"),
+    [
+        ("acme.example", "acme.example/agent/support-bot"),
+        ("https://acme.example", "https://acme.example/agent/support-bot"),
+        ("SPIFFE://acme.example", "SPIFFE://acme.example/agent/support-bot"),
+        ("spiffe://ACME.example", "spiffe://ACME.example/agent/support-bot"),
+        ("spiffe://acme.example/agent", "spiffe://acme.example/agent/support-bot"),
+        ("spiffe://acme.example/", "spiffe://acme.example//support-bot"),
+        ("spiffe://acme.exampl", "spiffe://acme.example/agent/support-bot"),
+        ("spiffe://", "spiffe:///support-bot"),
+        ("", "/agent/support-bot"),
+        ("spiffe://other.example", "spiffe://acme.example/agent/support-bot"),
+    ],
+)
+def test_an_issuer_that_is_no_trust_domain_has_no_agents(make_forge, iss, sub):
+    """9: Also where nobody asked yet whether the issuer is ours: the two have to be an id and the id that it is of."""
+    from agentid.identity.credential import Credential
+
+    with pytest.raises(CredentialError, match="SPIFFE ID of an agent"):
+        Credential.from_claims(make_forge("credential").claims(iss=iss, sub=sub))
+    with pytest.raises(CredentialError, match="SPIFFE ID of an agent"):
+        Credential.from_svid_claims(make_forge("jwt-svid").claims(iss=iss, sub=sub), audience=AUDIENCE)
+
+
 @pytest.mark.parametrize("kind", ["credential", "jwt-svid"])
 def test_a_token_of_another_trust_domain_is_refused_even_if_our_key_signed_it(make_forge, kind):
     """9: Issuer and subject agree with each other, but not with us."""
@@ -457,6 +516,15 @@ def test_an_audience_that_is_not_exactly_me_is_refused(make_forge, aud):
     forge = make_forge("jwt-svid")
 
     assert "CredentialError" in forge.refusal(forge.token(payload=forge.claims(aud=aud)))
+
+
+@pytest.mark.parametrize("aud", ["a\nb", "\x1b[31mred", "\u202eevil", "a" * 513])
+def test_an_audience_is_one_printable_line(make_forge, aud):
+    """10: Also where somebody asks for just that."""
+    forge = make_forge("jwt-svid")
+
+    with pytest.raises(CredentialError, match="`aud` is missing or wrong"):
+        forge.trust.verify_jwt_svid(forge.token(payload=forge.claims(aud=aud)), audience=aud)
 
 
 @pytest.mark.parametrize("audience", [None, "", "*", 1, True, ["spiffe://acme.example/agent/mailer"], b"x"])
@@ -700,6 +768,14 @@ def test_a_token_names_one_key_in_one_way(make_forge, kind, extra):
     forge = make_forge(kind)
 
     assert "CredentialError" in forge.refusal(forge.token(payload=forge.claims(cnf={**_cnf(forge), **extra})))
+
+
+@pytest.mark.parametrize("jkt", [None, 1, True, "", "a b", "a\n", "\u00e9", "a" * 129, ["a"]])
+def test_the_thumbprint_in_an_svid_is_one_plain_word(make_forge, jkt):
+    """13: It is compared with others, and stands in logs."""
+    forge = make_forge("jwt-svid")
+
+    assert "`cnf` is missing or wrong" in forge.refusal(forge.token(payload=forge.claims(cnf={"jkt": jkt})))
 
 
 @pytest.mark.parametrize("cnf", [{}, [], "x", None, {"jwk": []}, {"jwk": None}, {"jwk": "x"}])

@@ -280,7 +280,9 @@ def test_keys_are_published_as_a_spiffe_bundle(trust, keys):
     jwks = trust.to_jwks()
 
     assert {"spiffe_sequence", "spiffe_refresh_hint", "keys"} == jwks.keys()
-    assert ["wit-svid", "jwt-svid", "agentid-grant", "agentid-audit"] == [key["use"] for key in jwks["keys"]]
+    assert ["wit-svid", "jwt-svid", "agentid-grant", "agentid-status", "agentid-audit"] == [
+        key["use"] for key in jwks["keys"]
+    ]
     assert [keys[key["use"]].kid for key in jwks["keys"]] == [key["kid"] for key in jwks["keys"]]
     assert not any("d" in key for key in jwks["keys"])
 
@@ -394,4 +396,4 @@ def test_two_authorities_do_not_verify_each_other(bot):
 
 def test_what_it_shows_is_public(trust):
     """Its name and the number of its keys."""
-    assert "<TrustAnchor acme.example, 4 keys>" == repr(trust)
+    assert "<TrustAnchor acme.example, 5 keys>" == repr(trust)

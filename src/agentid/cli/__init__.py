@@ -23,7 +23,7 @@ _COMMANDS: Final = {
     "audit": "verify, show and prove the audit log",
     "demo": "see an agent attacked and the attack refused, on samples or on your folder",
     "doctor": "check the installation, the configuration and the keys",
-    "identity": "issue, show and verify agents",
+    "identity": "issue, show, verify and revoke agents",
 }
 """Each has a module of its name here, which is loaded only when the command is called."""
 

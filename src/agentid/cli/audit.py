@@ -42,6 +42,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         description="Verify every record, link and checkpoint. Checkpoints that were kept elsewhere show besides "
         "whether the end of the log, or all of it, was replaced.",
     )
+    verify.add_argument("place", nargs="?", type=Path, metavar="FOLDER", help="the log; the same as --folder")
     verify.add_argument(
         "--anchor",
         action="append",
@@ -228,6 +229,15 @@ def _time(text: str) -> datetime:
 
 
 def _prove(args: argparse.Namespace) -> int:
+    try:
+        return _print_proofs(args)
+    except OSError as failure:
+        raise ConfigurationError(
+            "The audit log cannot be read", why=failure.strerror or type(failure).__name__
+        ) from None
+
+
+def _print_proofs(args: argparse.Namespace) -> int:
     from agentid.record.audit.proof import prove_consistency, prove_inclusion
 
     if args.record is None and args.chain is not None and args.old is not None:
@@ -268,8 +278,11 @@ def _config(args: argparse.Namespace) -> Config:
 
 
 def _folder(args: argparse.Namespace) -> Path:
-    if args.folder is not None:
-        folder: Path = args.folder
+    named = [place for place in (args.folder, getattr(args, "place", None)) if place is not None]
+    if len(named) > 1:
+        raise ConfigurationError("two audit logs are named", fix="Name the folder once")
+    if named:
+        folder: Path = named[0]
     else:
         config = _config(args)
         folder = config.audit or config.authority.parent / _FOLDER

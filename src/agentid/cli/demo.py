@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,12 +30,14 @@ delete a table; the agent believes it and tries. FOLDER is only read: what the a
 database found in FOLDER, lie in a folder of their own that is removed at the end.
 
 Each line of the trace is a recorded span. With OTEL_EXPORTER_OTLP_ENDPOINT set, the spans also go there.
-Exit code 1 if the attack was not refused.
+The audit log of the run is verified at the end, and stays in a temporary folder so that you can do it again.
+Exit code 1 if the attack was not refused, or the log does not verify.
 """
 
 # The columns of the trace, in characters; the resource gets the rest. Narrow ones have no room for the reason.
 _WIDTHS: Final = (80, 100, 140)
 _NARROW: Final = 100
+_EVIDENCE: Final = "agentid-demo-audit-"
 _TOOL, _ACTION, _DECISION, _VERDICT, _DURATION = 17, 7, 24, 8, 9
 
 _WHY: Final = {
@@ -55,23 +59,32 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; 1 if the attack was not refused."""
+    """Run the demo; 1 if the attack was not refused, or the audit log does not verify."""
     from agentid.demo import run_demo
     from agentid.guard import TerminalApprover
 
+    evidence = Path(tempfile.mkdtemp(prefix=_EVIDENCE))
+
     # What became of the spans is said at the end, in one line. The exporter itself would say it in many.
     logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
-    outcome = run_demo(
-        _expanded(args.folder),
-        on_start=None if args.json else _print_start,
-        on_tree=None if args.json else _print_tree,
-        approver=TerminalApprover() if args.ask else None,
-    )
-    if args.json:
-        _print_json(outcome)
-    else:
-        _print_outcome(outcome, asked=args.ask)
-    return 0 if outcome.attack_refused else 1
+    try:
+        outcome = run_demo(
+            _expanded(args.folder),
+            on_start=None if args.json else _print_start,
+            on_tree=None if args.json else _print_tree,
+            approver=TerminalApprover() if args.ask else None,
+            evidence=evidence,
+        )
+        if args.json:
+            _print_json(outcome, evidence)
+        else:
+            _print_outcome(outcome, asked=args.ask)
+            _print_audit(outcome, evidence)
+    except BaseException:
+        # Nobody was told where it is.
+        shutil.rmtree(evidence, ignore_errors=True)
+        raise
+    return 0 if outcome.attack_refused and outcome.audit.ok else 1
 
 
 def _expanded(folder: Path | None) -> Path | None:
@@ -85,7 +98,9 @@ def _expanded(folder: Path | None) -> Path | None:
 # --- JSON -------------------------------------------------------------------------------------------
 
 
-def _print_json(outcome: Outcome) -> None:
+def _print_json(outcome: Outcome, evidence: Path) -> None:
+    from agentid.demo.run import AUDIT, KEYS
+
     for record in outcome.records:
         print_json(_record(record))
     print_json(
@@ -95,6 +110,13 @@ def _print_json(outcome: Outcome) -> None:
             "tables_after": outcome.tables_after,
             "mails": outcome.mails,
             "spans": {"made": outcome.spans, "endpoint": outcome.endpoint, "sent": outcome.spans_sent},
+            "audit": {
+                "ok": outcome.audit.ok,
+                "records": outcome.audit.records,
+                "checkpoint": outcome.checkpoint,
+                "folder": str(evidence / AUDIT),
+                "keys": str(evidence / KEYS),
+            },
             "attack_refused": outcome.attack_refused,
         }
     )
@@ -234,6 +256,23 @@ def _print_outcome(outcome: Outcome, *, asked: bool) -> None:
         print_line(f"spans: {outcome.spans_sent} of {outcome.spans} reached {plain(outcome.endpoint)}")
     verdict, colour = ("was refused", "green") if outcome.attack_refused else ("SUCCEEDED", "red")
     print_line(paint(f"The attack {verdict}.", colour))
+
+
+def _print_audit(outcome: Outcome, evidence: Path) -> None:
+    """What the log says of itself, the checkpoint as it was signed, and how to do it again."""
+    from agentid.demo.run import AUDIT, KEYS
+
+    report = outcome.audit
+    good, colour = ("good", "green") if report.ok else ("tampered", "red")
+    print_line()
+    print_line(f"audit log: {paint(good, colour)}, {_many(report.records, 'record')} and a checkpoint of them, signed:")
+    for problem in report.problems:
+        print_line(f"  {plain(problem)}")
+    print_line()
+    print_line(outcome.checkpoint)
+    folder, keys = (shlex.quote(plain(evidence / name)) for name in (AUDIT, KEYS))
+    print_line("verify it again, with the public keys alone:")
+    print_line(f"  agentid audit verify {folder} --jwks {keys}")
 
 
 def _reasons(outcome: Outcome, *, asked: bool) -> Iterable[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import stat
 import sys
@@ -11,14 +10,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentid.cli import identity_delegate
+from agentid.cli import identity_delegate, identity_keys, identity_revoke
+from agentid.cli.authority import add_options, configuration, open_authority
 from agentid.cli.identity_delegate import print_agent
 from agentid.cli.output import plain, print_json, print_line, table
 from agentid.cli.parser import minutes
+from agentid.cli.passphrase import load_agent, new_passphrase
 from agentid.errors import ConfigurationError, CredentialError, nearest, quote
 
 if TYPE_CHECKING:
-    from agentid.config import Config
     from agentid.identity import Agent, Authority, TrustAnchor
 
 __all__ = ["add_to"]
@@ -66,6 +66,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FILE", help="by default agents/NAME.json next to the authority's key"
     )
     issue.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    issue.add_argument(
+        "--encrypt", action="store_true", help="with a passphrase: asked for, or taken from AGENTID_PASSPHRASE"
+    )
     issue.set_defaults(run=_issue)
 
     identity_delegate.add_to(actions)
@@ -90,35 +93,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("--trust-domain", metavar="NAME", help="of the keys in that file")
     verify.set_defaults(run=_verify)
 
-    for action in (issue, show, verify):
-        action.add_argument("--config", type=Path, metavar="FILE", help="by default the nearest agentid.toml")
-        action.add_argument("--json", action="store_true", help="print JSON")
-        action.set_defaults(parser=action)
-
-
-def _config(args: argparse.Namespace) -> Config:
-    from agentid.config import DEFAULT_AUTHORITY, DEFAULT_TRUST_DOMAIN, Config
-
-    found = Config.load(args.config) if args.config else Config.find()
-    return found or Config(source=None, trust_domain=DEFAULT_TRUST_DOMAIN, authority=Path.cwd() / DEFAULT_AUTHORITY)
-
-
-def _authority(config: Config) -> Authority:
-    from agentid.identity import Authority
-
-    if not os.path.lexists(config.authority):
-        raise ConfigurationError(
-            f"there is no authority at {quote(config.authority)}",
-            why="nothing was issued here yet",
-            fix="Run `agentid identity issue NAME`, which makes it",
-        )
-    return Authority.open(config.authority, trust_domain=config.trust_domain)
+    identity_keys.add_to(actions)
+    identity_revoke.add_to(actions)
+    add_options(issue, show, verify)
 
 
 def _issue(args: argparse.Namespace) -> int:
     from agentid.identity import Authority
 
-    config = _config(args)
+    config = configuration(args)
     configured = config.agents.get(args.name)
     given = bool(args.allow or args.ask)
     if configured is None and not given and config.agents:
@@ -140,9 +123,10 @@ def _issue(args: argparse.Namespace) -> int:
 
     # Tried in memory first: a slip in an argument must not leave a new authority behind.
     issue(Authority.create(config.trust_domain))
-    agent = issue(Authority.open(config.authority, trust_domain=config.trust_domain))
+    passphrase = new_passphrase() if args.encrypt else None
+    agent = issue(Authority.open(config.authority, trust_domain=config.trust_domain, status_uri=config.status_uri))
     out: Path = args.out or config.authority.parent / "agents" / f"{args.name}.json"
-    agent.save(out, overwrite=args.overwrite)
+    agent.save(out, passphrase=passphrase, overwrite=args.overwrite)
     if args.json:
         print_json({**agent.describe(), "file": str(out)})
     else:
@@ -153,16 +137,14 @@ def _issue(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     if args.file is not None:
-        from agentid.identity import Agent
-
-        agent = Agent.load(args.file)
+        agent = load_agent(args.file)
         if args.json:
             print_json(agent.describe())
         else:
             print_agent(agent)
         return 0
-    config = _config(args)
-    authority = _authority(config)
+    config = configuration(args)
+    authority = open_authority(config)
     jwks = authority.trust.to_jwks()
     if args.json:
         print_json(
@@ -185,13 +167,12 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from agentid.identity import Agent
 
     token = None if args.subject != "-" and _is_file(args.subject) else _token(args.subject)
     trust = _trust(args)
     try:
         if token is None:
-            verified = trust.verify_agent(Agent.load(args.subject))
+            verified = trust.verify_agent(load_agent(args.subject))
             credential, until = verified.credential, verified.expires_at
         else:
             credential = trust.verify_credential(token)
@@ -215,7 +196,7 @@ def _trust(args: argparse.Namespace) -> TrustAnchor:
     if (args.jwks is None) != (args.trust_domain is None):
         raise ConfigurationError("--jwks and --trust-domain go together", why="keys are trusted for one trust domain")
     if args.jwks is None:
-        return _authority(_config(args)).trust
+        return open_authority(configuration(args)).trust
     try:
         return TrustAnchor.from_jwks(_read(args.jwks), trust_domain=args.trust_domain)
     except CredentialError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentid.cli.output import plain, print_json, print_line, table
 from agentid.cli.parser import minutes
+from agentid.cli.passphrase import load_agent, new_passphrase
 
 if TYPE_CHECKING:
     from agentid.identity import Agent
@@ -37,14 +38,15 @@ def add_to(actions: Any) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="by default FILE.NAME.json next to the agent's file")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument(
+        "--encrypt", action="store_true", help="with a passphrase: asked for, or taken from AGENTID_PASSPHRASE"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_delegate, parser=parser)
 
 
 def _delegate(args: argparse.Namespace) -> int:
-    from agentid.identity import Agent
-
-    child = Agent.load(args.file).delegate(
+    child = load_agent(args.file).delegate(
         args.name,
         allow=args.allow,
         ask=args.ask,
@@ -53,7 +55,7 @@ def _delegate(args: argparse.Namespace) -> int:
         max_depth=args.max_depth,
     )
     out: Path = args.out or args.file.with_name(f"{args.file.stem}.{args.name}.json")
-    child.save(out, overwrite=args.overwrite)
+    child.save(out, passphrase=new_passphrase() if args.encrypt else None, overwrite=args.overwrite)
     if args.json:
         print_json({**child.describe(), "file": str(out)})
     else:

@@ -1,7 +1,8 @@
-"""The demo put together: an authority, an agent with least privilege, a guard, and a world to work in."""
+"""The demo put together: an authority, an agent with least privilege, a guard, an audit log, and a world to work in."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,16 +15,19 @@ from agentid.demo.world import World, make_world
 from agentid.guard import Guard
 from agentid.identity import Authority
 from agentid.record import AccessRecord
+from agentid.record.audit import AuditLog, AuditReport, verify_audit_log
 from agentid.record.pipeline import Pipeline, SpanNode
 from agentid.resource import Resource
 
 if TYPE_CHECKING:
     from agentid.guard import Approver
 
-__all__ = ["TASK", "Outcome", "run_demo"]
+__all__ = ["AUDIT", "KEYS", "TASK", "Outcome", "run_demo"]
 
 TASK: Final = "Summarise the folder and answer Ada about order 17"
 _OURS: Final = "acme.example"
+AUDIT: Final = "audit"
+KEYS: Final = "keys.json"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Outcome:
         spans: How many were made.
         endpoint: Where they were also sent; empty if nowhere.
         spans_sent: How many of them reached it.
+        audit: What verifying the audit log found, with the public keys alone.
+        checkpoint: The last checkpoint of the audit log, a signed note.
         world: What it worked with.
     """
 
@@ -53,6 +59,8 @@ class Outcome:
     spans: int
     endpoint: str
     spans_sent: int
+    audit: AuditReport
+    checkpoint: str
     world: World
 
     @property
@@ -88,6 +96,7 @@ def run_demo(
     on_start: Callable[[World, dict[str, Any]], None] | None = None,
     on_tree: Callable[[SpanNode], None] | None = None,
     approver: Approver | None = None,
+    evidence: Path | None = None,
 ) -> Outcome:
     """
     Let the agent work over *folder*, or over samples.
@@ -97,6 +106,8 @@ def run_demo(
         on_start: Called with the world and the agent's public description before it begins.
         on_tree: Called with each tool call and what it touched, once it has ended.
         approver: Is asked before a mail goes out.
+        evidence: A folder that keeps the audit log and the public keys that it can be verified with. By default they
+            are removed with everything else.
 
     Raises:
         ConfigurationError: The folder holds nothing to work with, or OpenTelemetry is switched off.
@@ -125,7 +136,16 @@ def run_demo(
         bot = authority.issue(
             "support-bot", allow=allow, ask=ask, owner="team:support", purpose="answers customers' questions"
         )
-        guard = Guard(authority.trust, approver=approver, observers=[records.append], tracer_provider=pipeline.provider)
+        kept = evidence or world.workspace
+        log = AuditLog(kept / AUDIT, signer=authority.audit_signer())
+        cleaning.callback(log.close)
+        guard = Guard(
+            authority.trust,
+            approver=approver,
+            audit=log,
+            observers=[records.append],
+            tracer_provider=pipeline.provider,
+        )
         worker = GullibleAgent(make_tools(guard, world), world, show)
         before = world.tables()
         if on_start is not None:
@@ -133,6 +153,9 @@ def run_demo(
         with guard.acting_as(bot, task=TASK):
             worker.work()
         after, mails = world.tables(), tuple(world.mails())
+        log.close()
+        (kept / KEYS).write_text(json.dumps(authority.trust.to_jwks(), indent=1) + "\n", encoding="utf-8")
+        audit = verify_audit_log(kept / AUDIT, authority.trust.to_jwks(), anchors=[log.latest_checkpoint])
     return Outcome(
         records=tuple(records),
         refusals=tuple(worker.refusals),
@@ -143,6 +166,8 @@ def run_demo(
         spans=spans,
         endpoint=pipeline.endpoint,
         spans_sent=pipeline.sent,
+        audit=audit,
+        checkpoint=log.latest_checkpoint,
         world=world,
     )
 

@@ -135,7 +135,8 @@ class Template:
     @property
     def is_plain(self) -> bool:
         """Whether the values of these parameters are all that it depends on."""
-        return not any(field.attributes or field.path for field in self._fields)
+        # Where a link leads to may change between two calls with the same value.
+        return not any(field.attributes or field.path or self._names_files for field in self._fields)
 
     def bind(self, arguments: Mapping[str, Any]) -> list[Access]:
         """
@@ -158,10 +159,12 @@ class Template:
         for pieces in self._segments:
             first = pieces[0]
             if isinstance(first, _Field) and first.path:
-                segments.extend(_path(values[first.text], first.text, absolute=self._is_file_root(segments)))
+                segments.extend(_path(values[first.text], first.text, absolute=self._names_files and not segments))
                 continue
             filled = [_segment(values[p.text], p.text) if isinstance(p, _Field) else p for p in pieces]
             segments.append(filled[0] if len(filled) == 1 else _segment("".join(filled), self.text))
+        if self._names_files and self._fields:
+            segments = self._opened(values)
         if not self._head[0] and names_scheme(segments[0]):
             raise Unbindable("the resource begins like a URI, and a short path is wanted")
         key = (*self._head, *segments)
@@ -169,8 +172,22 @@ class Template:
             raise Unbindable(f"the resource would be longer than {MAX_LENGTH} characters")
         return Access(self.action, Resource(key))
 
-    def _is_file_root(self, segments: list[str]) -> bool:
-        return self._head == ("file", "", "") and not segments
+    @property
+    def _names_files(self) -> bool:
+        return self._head == ("file", "", "")
+
+    def _opened(self, values: Mapping[str, str]) -> list[str]:
+        """What the operating system would open: behind a link, `..` is somewhere else than the text says."""
+        written = ["".join(values[p.text] if isinstance(p, _Field) else p for p in ps) for ps in self._segments]
+        # A path that stands alone in its place is one of the current folder, unless it begins at the root.
+        path = "/".join(written) if _is_path(self._segments[0][0]) else "/" + "/".join(written)
+        path = os.path.realpath(path)
+        if os.sep == "\\":
+            path = path.replace("\\", "/")
+        segments = [_segment(part, self.text) for part in path.split("/") if part]
+        if not segments:
+            raise Unbindable(f"`{self.text}` names the root of all files")
+        return segments
 
 
 Result = str | Access | tuple[str, str | Resource]
@@ -303,6 +320,10 @@ def _text(value: object, field: str) -> str:
     return text
 
 
+def _is_path(piece: str | _Field) -> bool:
+    return isinstance(piece, _Field) and piece.path
+
+
 def _segment(text: str, field: str) -> str:
     try:
         return literal_segment(text)
@@ -311,12 +332,12 @@ def _segment(text: str, field: str) -> str:
 
 
 def _path(text: str, field: str, *, absolute: bool) -> list[str]:
-    if absolute and text and text.isprintable():
-        # What the operating system would open: behind a link, `..` is somewhere else than the text says.
-        text = os.path.realpath(text)
-        if os.sep == "\\":
-            text = text.replace("\\", "/")
-    elif text.startswith("/") or _DRIVE.match(text):
+    if absolute:
+        if not text.strip("/"):
+            raise Unbindable(f"`{field}` names nothing")
+        # Checked as text here; which file that is, is found out for the whole of it.
+        return [_segment(part, field) for part in text.split("/") if part not in {"", ".", ".."}]
+    if text.startswith("/") or _DRIVE.match(text):
         raise Unbindable(f"`{field}` is an absolute path, and a relative one is wanted")
     segments: list[str] = []
     for part in text.split("/"):

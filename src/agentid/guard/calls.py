@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, Protocol, TypeVar, cast
 
-from agentid.guard.lazy import FOLLOW, Passage, drive_async
+from agentid.guard.lazy import FOLLOW, Passage, drive_async, only_once
 
 __all__ = ["Identity", "Opening", "around", "name_of", "unwrap_partial"]
 
@@ -87,18 +87,26 @@ class Identity:
         """Nothing is kept."""
 
 
-def around(function: F, open_passage: Opener) -> F:
-    """A version of *function* of the same kind, each call of which goes through a passage."""
+def around(function: F, open_passage: Opener, body: Callable[..., Any] | None = None) -> F:
+    """
+    A version of *function* of the same kind, each call of which goes through a passage.
+
+    Args:
+        function: What it looks like, and what is called.
+        open_passage: Called once for each call.
+        body: Called instead of *function*.
+    """
     kind = _plain_function(function)
+    body = body or function
     wrapper: Any
     if inspect.isasyncgenfunction(kind):
-        wrapper = _Functionlike(kind, _async_stream(function, open_passage))
+        wrapper = _Functionlike(kind, _async_stream(body, open_passage))
     elif inspect.isgeneratorfunction(kind):
-        wrapper = _Functionlike(kind, _plain(function, open_passage))
+        wrapper = _Functionlike(kind, _plain(body, open_passage))
     elif inspect.iscoroutinefunction(kind) or inspect.iscoroutinefunction(function):
-        wrapper = _coroutine(function, open_passage)
+        wrapper = _coroutine(body, open_passage)
     else:
-        wrapper = _plain(function, open_passage)
+        wrapper = _plain(body, open_passage)
     _describe(wrapper, function)
     return cast("F", wrapper)
 
@@ -166,6 +174,10 @@ def _coroutine(function: Callable[..., Any], open_passage: Opener) -> Callable[.
             passage.close(error)
             raise
         passage.pause()
+        follow = FOLLOW.get(cast("type[Any]", type(result)))
+        if follow is not None:
+            # Awaited again, the same call gives a coroutine, which nothing that decorates could enter.
+            return follow(result, passage, only_once)
         passage.close(result=result)
         return result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from agentid.identity import Agent, TrustAnchor
 
 __all__ = ["wire"]
-
-log = logging.getLogger("agentid")
 
 
 def wire(
@@ -36,8 +33,7 @@ def wire(
             "there is no configuration file here or above",
             fix="Write an `agentid.toml`, or make the guard with `Guard(authority.trust)`",
         )
-    _warn_unenforced(config)
-    authority = Authority.open(config.authority, trust_domain=config.trust_domain)
+    authority = Authority.open(config.authority, trust_domain=config.trust_domain, status_uri=config.status_uri)
 
     def issue(name: str) -> Agent:
         entry = config.agents.get(name)
@@ -50,10 +46,3 @@ def wire(
     wanted = config.audit if audit else None
     written = None if wanted is None else AuditLog(wanted, signer=authority.audit_signer())
     return authority.trust, Policy.of(config), issue, written
-
-
-def _warn_unenforced(config: Config) -> None:
-    """Say which tables are read and not acted on yet: a rule that only looks enforced is worse than none."""
-    for table, there in (("[[flow]]", config.flows), ("[limits]", config.limits)):
-        if there:
-            log.warning("%s is read and kept, but this version does not act on it", table)

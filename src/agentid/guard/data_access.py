@@ -44,7 +44,7 @@ class _Block:
 class DataAccess:
     """One guarded block; use it once, with `with` or `async with`. Gives the record of the access."""
 
-    __slots__ = ("_block", "_call", "_facts", "_guard")
+    __slots__ = ("_block", "_call", "_entered", "_facts", "_guard")
 
     def __init__(self, guard: Guard, action: str, resource: str | Resource, facts: Mapping[str, Any]) -> None:
         parsed = resource if isinstance(resource, Resource) else Resource.parse(resource)
@@ -52,6 +52,7 @@ class DataAccess:
         self._guard = guard
         self._facts = facts
         self._call: GuardedCall | None = None
+        self._entered = False
 
     def __enter__(self) -> AccessRecord:
         return self._start(self._open().wait())
@@ -68,8 +69,9 @@ class DataAccess:
         self.__exit__(kind, error, trace)
 
     def _open(self) -> Enforcement:
-        if self._call is not None:
+        if self._entered:
             raise ConfigurationError("a guarded block is entered once", fix="Call `guard.access(…)` for each block")
+        self._entered = True  # from here on, also while a person is asked
         session = acting.get()
         if session is not None and session.guard is not self._guard:
             raise NoActingAgentError(

@@ -12,7 +12,7 @@ from agentid.record import Access
 if TYPE_CHECKING:
     from agentid.guard.session import Session
 
-__all__ = ["changed", "denial", "denied", "no_agent", "session_ended"]
+__all__ = ["changed", "denial", "denied", "no_agent", "other_process", "session_ended"]
 
 _SHOWN = 5
 
@@ -39,6 +39,15 @@ def changed(session: Session, tool: str) -> AccessDeniedError:
     """What was allowed is not any more what would be done."""
     decision = Decision("deny", "resource_invalid")
     return denied(session, tool, None, decision, "its arguments changed between the call and its first item")
+
+
+def other_process(agent: str, tool: str) -> NoActingAgentError:
+    """The session was opened before this process was forked off."""
+    return NoActingAgentError(
+        f"the session of {quote(agent)} belongs to another process than tool {quote(tool)}",
+        why="this process was forked off while that agent was acting",
+        fix="Open a session in this process: `with guard.acting_as(agent):`",
+    )
 
 
 def denied(session: Session, tool: str, access: Access | None, decision: Decision, why: str) -> AccessDeniedError:

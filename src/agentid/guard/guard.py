@@ -21,13 +21,14 @@ from agentid.resource import Resource
 
 if TYPE_CHECKING:
     from agentid.guard.approval import Approver
-    from agentid.identity import Agent, Grant, TrustAnchor
+    from agentid.identity import Agent, Grant, TrustAnchor, TrustAnchors
 
 __all__ = ["Guard", "ObserveOnlyGuard"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MAX_RULES: Final = 4096
+_FIXED: Final = frozenset({"trust", "policy", "audit", "observers", "approver", "tracing"})
 log = logging.getLogger("agentid")
 
 
@@ -36,7 +37,7 @@ class Guard:
     Enforces who may do what, and records what was done.
 
     Args:
-        trust: Verifies agents; usually `authority.trust`.
+        trust: Verifies agents; usually `authority.trust`, or `TrustAnchors` for agents of several trust domains.
         policy: The guard's own rules, which only narrow what grants allow.
         approver: Asks a person, sync or async; without one, whatever must be asked is refused.
         audit: Where decisions are written before the act. If it cannot be written, the call is refused.
@@ -52,7 +53,7 @@ class Guard:
 
     def __init__(
         self,
-        trust: TrustAnchor,
+        trust: TrustAnchor | TrustAnchors,
         *,
         policy: Policy | None = None,
         approver: Approver | None = None,
@@ -82,6 +83,7 @@ class Guard:
             raise ConfigurationError(f"{quote(type(tracer_provider).__name__)} is no tracer provider")
         self.trust = trust
         self.policy = policy or Policy()
+        _warn_unenforced(self.policy)
         self.approver = approver
         self.audit = audit
         self.observers = _callables(observers)
@@ -130,6 +132,14 @@ class Guard:
         )
         guard._configured = issue
         return guard
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A session, a plan and the compiled rules remember these: changed later, they would only seem to be.
+        if (name in _FIXED and name in self.__dict__) or name == "enforcement":
+            raise ConfigurationError(
+                f"`{name}` of a guard cannot be changed", fix="Make another guard, and open sessions with that"
+            )
+        super().__setattr__(name, value)
 
     def agent(self, name: str) -> Agent:
         """
@@ -239,6 +249,13 @@ class Guard:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.trust.trust_domain}>"
+
+
+def _warn_unenforced(policy: Policy) -> None:
+    """Say which rules are kept and not acted on yet: a rule that only looks enforced is worse than none."""
+    for table, there in (("[[flow]]", policy.flows), ("[limits]", policy.limits)):
+        if there:
+            log.warning("%s is read and kept, but this version does not act on it", table)
 
 
 def _callables(observers: Iterable[Observer]) -> tuple[Observer, ...]:

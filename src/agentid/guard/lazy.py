@@ -15,12 +15,14 @@ import inspect
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from agentid.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentid.guard.calls import Opening
 
-__all__ = ["FOLLOW", "Passage", "drive_async"]
+__all__ = ["FOLLOW", "Passage", "drive_async", "only_once"]
 
 
 class Passage(Protocol):
@@ -47,6 +49,15 @@ Again = Callable[[], Any]
 """Makes the same call once more, decided and recorded as a call of its own."""
 
 
+def only_once() -> Any:
+    """Stands for a call that cannot be made again."""
+    raise ConfigurationError(
+        "a context manager that a tool returned was used as a decorator",
+        why="the call that it stands for was decided once, and not for each call of the decorated function",
+        fix="Enter it where it is needed, or guard the function that makes it",
+    )
+
+
 async def _follow_coroutine(body: Coroutine[Any, Any, Any], passage: Passage, _again: Again) -> Any:
     with _part(passage):
         try:
@@ -55,6 +66,9 @@ async def _follow_coroutine(body: Coroutine[Any, Any, Any], passage: Passage, _a
             body.close()  # otherwise Python complains that nobody awaited it
             raise
         result = await body
+    follow = FOLLOW.get(cast("type[Any]", type(result)))
+    if follow is not None:
+        return follow(result, passage, only_once)
     passage.close(result=result)
     return result
 

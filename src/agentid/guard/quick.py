@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from agentid.errors import ConfigurationError
 from agentid.guard.call import GuardedCall
-from agentid.guard.lazy import FOLLOW
+from agentid.guard.lazy import FOLLOW, only_once
 from agentid.guard.plan import named_values, plan_for
 from agentid.guard.session import acting
 from agentid.guard.telemetry import error_type
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["quickened"]
 
+log = logging.getLogger("agentid")
+
 _OWN: Final = "_agentid_"
 
 # The questions about the session are those of `Session.check`; whoever may not act any more learns from there why.
@@ -42,7 +44,7 @@ _WRAPPER: Final = """\
     if (
         _agentid_session is not None
         and _agentid_session.trust.generation == _agentid_session.lease
-        and _agentid_session.clock() < _agentid_session.expires_at
+        and _agentid_session.clock() < _agentid_session.due
     ):
         try:
             _agentid_plan = _agentid_session.plans[_agentid_tool]
@@ -55,7 +57,8 @@ _WRAPPER: Final = """\
             finally:
                 if _agentid_who() is not _agentid_session:
                     _agentid_restore(_agentid_session)
-            {follow}
+            if _agentid_type(_agentid_result) in _agentid_lazy:
+                return _agentid_follow(_agentid_session, _agentid_result, _agentid_answer, ({values}))
             return _agentid_result
         if _agentid_answer.refused is not None:
             raise _agentid_refuse(_agentid_answer)
@@ -72,9 +75,6 @@ if {are_text}:
             _agentid_answer = _agentid_plan.answers.get({key}) or _agentid_plan.learn({key})
         else:
             return {wait}_agentid_slow({passed})"""
-_FOLLOW: Final = """\
-if _agentid_type(_agentid_result) in _agentid_lazy:
-                return _agentid_follow(_agentid_session, _agentid_result)"""
 
 
 def quickened(function: Callable[..., Any], tool: Tool, slow: Any) -> Any:
@@ -131,7 +131,6 @@ def _source(tool: Tool, named: tuple[str, ...], *, waits: bool) -> str:
         values="".join(f"{name}, " for name in tool.signature.parameters),
         look_up=look_up,
         wait=wait,
-        follow="" if waits else _FOLLOW,
     )
 
 
@@ -170,71 +169,99 @@ Run = Callable[[], Any]
 def _refusal(answer: Any) -> Exception:
     """The error for an answer that refuses, recorded."""
     if answer.span is not None:
-        fail(answer.span.start())  # its attributes say already that it was refused
+        try:
+            fail(answer.span.start())  # its attributes say already that it was refused
+        except Exception as failure:  # noqa: BLE001 -- it is refused all the same
+            _missing(failure)
     return answer.refused()
 
 
-def _follow(tool: Tool, session: Session, result: Any, span: Span | None = None) -> Any:
+def _end(span: Span, error: str = "") -> None:
+    """End a span. The body has run: a span that breaks changes nothing about it."""
+    try:
+        if error:
+            fail(span, error)
+        else:
+            span.end()
+    except Exception as failure:  # noqa: BLE001 -- whatever a processor raises
+        _missing(failure)
+
+
+def _missing(failure: Exception) -> None:
+    log.warning("a call is missing in telemetry: %s", type(failure).__name__)
+
+
+def _follow(
+    tool: Tool, session: Session, result: Any, answer: Answer, values: tuple[Any, ...], *, span: Span | None = None
+) -> Any:
     """A result whose body has not run yet is followed to its end, as any stream is."""
     call = GuardedCall.taken_over(session, tool, span)
-    return FOLLOW[cast("type[Any]", type(result))](result, call, _only_once)
+    check = answer.check
+    if check is not None:
+        # The values that the templates name are text; what a constraint looks at may have changed by then.
+        call.is_still = lambda _call: check(values)
+    return FOLLOW[cast("type[Any]", type(result))](result, call, only_once)
 
 
-def _only_once() -> Any:
-    raise ConfigurationError(
-        "a context manager that a tool returned was used as a decorator",
-        why="the call that it stands for was decided once, and not for each call of the decorated function",
-        fix="Enter it where it is needed, or guard the function that makes it",
-    )
+def _started(answer: Answer, values: tuple[Any, ...]) -> Span | None:
+    """The span of a call that *answer* allows, begun; None where the seven steps have to be asked."""
+    if answer.span is None or (answer.check is not None and not answer.check(values)):
+        return None
+    try:
+        return answer.span.start()
+    except Exception:  # noqa: BLE001 -- they will meet it again, and refuse
+        return None
 
 
 def _special(tool: Tool) -> Callable[..., Any]:
     """What is done with an answer that allows and is not plain: look at the arguments, and record."""
 
     def special(session: Session, answer: Answer, values: tuple[Any, ...], run: Run, slow: Run) -> Any:
-        if answer.span is None or (answer.check is not None and not answer.check(values)):
+        span = _started(answer, values)
+        if span is None:
             return slow()
-        span = answer.span.start()
         token = enter(span)
         try:
             result = run()
         except BaseException as error:
             leave(token)
-            fail(span, error_type(error))
+            _end(span, error_type(error))
             raise
         finally:
             if acting.get() is not session:
                 acting.set(session)
         leave(token)
         if type(result) in FOLLOW:
-            return _follow(tool, session, result, span)
-        span.end()
+            return _follow(tool, session, result, answer, values, span=span)
+        _end(span)
         return result
 
     return special
 
 
-def _special_async(_tool: Tool) -> Callable[..., Any]:
+def _special_async(tool: Tool) -> Callable[..., Any]:
     """The same for coroutines."""
 
     async def special(
         session: Session, answer: Answer, values: tuple[Any, ...], run: Callable[[], Awaitable[Any]], slow: Run
     ) -> Any:
-        if answer.span is None or (answer.check is not None and not answer.check(values)):
+        span = _started(answer, values)
+        if span is None:
             return await slow()
-        span = answer.span.start()
         token = enter(span)
         try:
             result = await run()
         except BaseException as error:
             leave(token)
-            fail(span, error_type(error))
+            _end(span, error_type(error))
             raise
         finally:
             if acting.get() is not session:
                 acting.set(session)
         leave(token)
-        span.end()
+        if type(result) in FOLLOW:
+            return _follow(tool, session, result, answer, values, span=span)
+        _end(span)
         return result
 
     return special

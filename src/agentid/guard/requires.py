@@ -58,9 +58,11 @@ def requires(*requirements: str | Callable[..., Any], sinks: Collection[str] = (
             )
         tool = Tool(target, requirements, sinks)
 
+        body = tool.by_name(cast("Any", target)) if tool.is_believed else None
+
         def enforce(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Enforcement:
             return Enforcement(tool, tool.arguments(args, kwargs))
 
-        return cast("T", quickened(cast("Any", target), tool, around(cast("Any", target), enforce)))
+        return cast("T", quickened(cast("Any", target), tool, around(cast("Any", target), enforce, body)))
 
     return decorate

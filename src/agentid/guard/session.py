@@ -11,6 +11,7 @@ A session closes when its block ends. Whatever still runs then, holds a closed s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -25,7 +26,7 @@ from agentid.errors import (
     quote,
 )
 from agentid.guard.calls import Identity, around
-from agentid.guard.explain import session_ended
+from agentid.guard.explain import other_process, session_ended
 from agentid.guard.telemetry import agent_attributes
 from agentid.record import Holder
 
@@ -65,11 +66,13 @@ class Session:
         "_before",
         "_entered",
         "_is_quick",
+        "_process",
         "agent",
         "attributes",
         "clock",
         "closed",
         "delegation",
+        "due",
         "expires_at",
         "generation",
         "grant",
@@ -88,7 +91,7 @@ class Session:
     def __init__(self, guard: Guard, agent: Agent, verified: VerifiedAgent, rules: Rules, task: str) -> None:
         self.id = uuid4().hex
         self.guard = guard
-        self.trust = guard.trust
+        self.trust = verified.anchor
         self.clock = guard.clock
         self.task = task
         self.agent = verified.credential
@@ -96,11 +99,14 @@ class Session:
         self.delegation = _holders(verified)
         # A float, as the clock is: comparing one with a whole number costs three times as much.
         self.expires_at = float(verified.expires_at)
+        # When `check` has to look at the time at the latest: at its end, or at what changes elsewhere.
+        self.due = min(self.expires_at, self.trust.due)
         self.rules = rules
         self.tracer: Tracer | None = guard.tracing.tracer()
         self.metrics: Metrics | None = guard.metrics()
         self.closed = False
         self._agent = agent
+        self._process = os.getpid()
         self.generation = verified.generation
         self.attributes = agent_attributes(self)
         self._entered = False
@@ -116,13 +122,18 @@ class Session:
         """Why this agent may not act any more, or None while it may. Looked at before each call and item."""
         if self.closed:
             return session_ended(self.agent.name, tool)
-        trust = self.guard.trust
+        trust = self.trust
+        try:
+            trust.look()
+        except Error as error:
+            return error
+        self.due = min(self.expires_at, trust.due)
         # Anything taken back, or any change of keys, makes the trust anchor count up.
         if trust.generation != self.generation:
             error = self._verify_again(tool)
             if error is not None:
                 return error
-        if self.guard.clock() >= self.expires_at:
+        if not self.guard.clock() < self.expires_at:  # a clock that answers NaN refuses
             return CredentialExpiredError(
                 f"the credential of {quote(self.agent.name)} expired before tool {quote(tool)}",
                 fix="Issue the agent again, with a longer ttl= if its work takes longer",
@@ -130,14 +141,17 @@ class Session:
         return None
 
     def _verify_again(self, tool: str) -> Error | None:
-        trust = self.guard.trust
+        if os.getpid() != self._process:
+            # Forked: the trust anchor has counted up for this. Who acts in a process says so in that process.
+            self.close()
+            return other_process(self.agent.name, tool)
+        trust = self.trust
         generation = trust.generation
         try:
             trust.verify_agent(self._agent, now=self.guard.clock())
-        except CredentialRevokedError:
+        except CredentialRevokedError as error:
             return CredentialRevokedError(
-                f"{quote(self.agent.name)} was revoked before tool {quote(tool)}",
-                fix="Issue the agent again if that was a mistake",
+                f"{quote(self.agent.name)} was revoked before tool {quote(tool)}", why=error.why, fix=error.fix
             )
         except Error as error:
             return error
@@ -157,7 +171,11 @@ class Session:
 
         For frameworks that run tools in threads of their own. Refused once the session has ended.
         """
-        return around(function, lambda _args, _kwargs: Identity(self, acting))
+        return around(function, lambda _args, _kwargs: Identity(self._or_current(), acting))
+
+    def _or_current(self) -> Session | None:
+        # A session that only observed must not, once it is over, take over from one that enforces.
+        return acting.get() or self if self.closed else self
 
     def __enter__(self) -> Session:
         if self.closed or self._entered:

@@ -18,13 +18,15 @@ from agentid.guard.approval import Approval, ApprovalRequest
 
 __all__ = ["TerminalApprover"]
 
-_MAX_TEXT: Final = 500
-_MAX_LINES: Final = 30
+_MAX_QUESTION: Final = 20_000
+"""Characters; nobody reads more, and what nobody reads nobody can approve."""
 
 
 class TerminalApprover:
     """
-    Asks on the terminal. Anything but `y` or `yes` is a no, and so is a terminal that is not there.
+    Asks on the terminal, and shows all of the call: one that is too long for that is refused.
+
+    Anything but `y` or `yes` is a no, and so is a terminal that is not there.
 
     Args:
         stdin: Where the answer is read; by default the standard input.
@@ -45,8 +47,11 @@ class TerminalApprover:
         with self._one_at_a_time:
             if time.monotonic() >= deadline:
                 return _no("nobody answered in time")
+            question = _question(request)
+            if len(question) > _MAX_QUESTION:
+                return _no("the question is too long to be read on a terminal")
             _forget_keys(stdin)
-            stdout.write(_question(request))
+            stdout.write(question)
             stdout.flush()
             answer = stdin.readline().strip().lower()
             if time.monotonic() >= deadline:
@@ -63,22 +68,16 @@ def _no(why: str) -> Approval:
 
 def _question(request: ApprovalRequest) -> str:
     lines = [f"{_plain(request.agent)} wants to call {_plain(request.tool)}:"]
-    lines += _some([f"{access.action:<8}{_plain(str(access.resource))}" for access in request.accesses])
-    lines += _some([f"{_plain(name)} = {_plain(repr(value))}" for name, value in request.arguments.items()])
+    lines += [f"  {access.action:<8}{_plain(str(access.resource))}" for access in request.accesses]
+    lines += [f"  {_plain(name)} = {_plain(repr(value))}" for name, value in request.arguments.items()]
     if request.task:
         lines.append(f"  task: {_plain(request.task)}")
     return "\n".join(lines) + "\nAllow it this once? [y/N] "
 
 
-def _some(lines: list[str]) -> list[str]:
-    """No more than fit on a screen; a question that scrolls away is answered unread."""
-    shown = [f"  {line}" for line in lines[:_MAX_LINES]]
-    return shown if len(lines) <= _MAX_LINES else [*shown, f"  … and {len(lines) - _MAX_LINES} more"]
-
-
 def _plain(text: str) -> str:
-    shown = one_line(text, limit=_MAX_TEXT)
-    return shown if len(text) <= _MAX_TEXT else f"{shown} ({len(text)} characters)"
+    """All of *text*, so that nothing is approved unseen, on one line."""
+    return one_line(text, limit=_MAX_QUESTION)
 
 
 def _forget_keys(stdin: TextIO) -> None:

@@ -16,6 +16,7 @@ from agentid.record import attributes as names
 
 __all__ = ["Tool"]
 
+_EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 _GENERIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -33,10 +34,10 @@ class Tool:
     """
 
     __slots__ = (
-        "_args",
-        "_kwargs",
+        "_partials",
         "attributes",
         "collected",
+        "is_believed",
         "is_exact",
         "name",
         "requirements",
@@ -54,14 +55,14 @@ class Tool:
     ) -> None:
         self.name = name_of(function)
         # What a partial holds already is an argument like any other.
-        self._args: tuple[Any, ...] = ()
-        self._kwargs: dict[str, Any] = {}
+        self._partials: list[partial[Any]] = []
         inner = function
         while isinstance(inner, partial):
-            held = cast("partial[Any]", inner)
-            self._args, self._kwargs = (*held.args, *self._args), {**held.keywords, **self._kwargs}
-            inner = held.func
+            self._partials.append(cast("partial[Any]", inner))
+            inner = self._partials[-1].func
         self.signature = signature_of(inner)
+        # Whether it only says which parameters it has: it takes anything, and hands that on.
+        self.is_believed = inner is function and _takes_anything(inner) and not _takes_anything_by(self.signature)
         self.is_exact = inner is function and _is_exact(inner, self.signature)
         parameters = self.signature.parameters
         keyword = [p.name for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
@@ -135,8 +136,8 @@ class Tool:
         Raises:
             TypeError: The call does not fit the signature, as Python itself would say.
         """
-        if self._args or self._kwargs:
-            args, kwargs = (*self._args, *args), {**self._kwargs, **kwargs}
+        for held in self._partials:  # as they are now: their keywords may change
+            args, kwargs = (*held.args, *args), {**held.keywords, **kwargs}
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = bound.arguments
@@ -144,6 +145,34 @@ class Tool:
             # A parameter of the tool wins over a stray keyword of the same name.
             arguments = {**arguments[self.variadic], **arguments}
         return arguments
+
+    def by_name(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """
+        A version of *function*, a wrapper that takes anything, that is called with names as far as that is possible.
+
+        What was decided about a parameter arrives at that parameter, also behind a wrapper that puts arguments of
+        its own in front: there Python refuses the call.
+        """
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            bound = self.signature.bind(*args, **kwargs)
+            positional: list[Any] = []
+            named: dict[str, Any] = {}
+            # With `*args` in use, everything before has to stand before it.
+            in_order = self.collected & bound.arguments.keys() - {self.variadic}
+            for name, value in bound.arguments.items():
+                kind = self.signature.parameters[name].kind
+                if kind is inspect.Parameter.VAR_POSITIONAL:
+                    positional.extend(value)
+                elif kind is inspect.Parameter.VAR_KEYWORD:
+                    named.update(value)
+                elif kind is inspect.Parameter.POSITIONAL_ONLY or (in_order and kind is _EITHER):
+                    positional.append(value)
+                else:
+                    named[name] = value
+            return function(*positional, **named)
+
+        return call
 
     def accesses(self, arguments: Mapping[str, Any]) -> tuple[Access, ...]:
         """
@@ -173,7 +202,7 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """
     try:
         own = _code_signature(function) or inspect.signature(function, follow_wrapped=False)
-        if all(parameter.kind in _GENERIC for parameter in own.parameters.values()):
+        if _takes_anything_by(own):
             return inspect.signature(function)
     except (TypeError, ValueError):
         raise ConfigurationError(
@@ -196,6 +225,15 @@ def _code_signature(function: Any) -> inspect.Signature | None:
     bare = types.FunctionType(function.__code__, {}, function.__name__, function.__defaults__, function.__closure__)
     bare.__kwdefaults__ = function.__kwdefaults__
     return inspect.signature(bare if receiver is None else types.MethodType(bare, receiver))
+
+
+def _takes_anything(function: Callable[..., Any]) -> bool:
+    own = _code_signature(function)
+    return own is not None and _takes_anything_by(own)
+
+
+def _takes_anything_by(signature: inspect.Signature) -> bool:
+    return all(parameter.kind in _GENERIC for parameter in signature.parameters.values())
 
 
 def _is_exact(function: object, signature: inspect.Signature) -> bool:

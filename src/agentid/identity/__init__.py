@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from agentid.identity.credential import Credential
     from agentid.identity.grant import Grant
     from agentid.identity.trust import TrustAnchor, VerifiedAgent
+    from agentid.identity.trust_anchors import TrustAnchors
 
-__all__ = ["Agent", "AgentId", "Authority", "Credential", "Grant", "TrustAnchor", "VerifiedAgent"]
+__all__ = ["Agent", "AgentId", "Authority", "Credential", "Grant", "TrustAnchor", "TrustAnchors", "VerifiedAgent"]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +33,7 @@ def __getattr__(name: str) -> Any:
         "Credential": "credential",
         "Grant": "grant",
         "TrustAnchor": "trust",
+        "TrustAnchors": "trust_anchors",
         "VerifiedAgent": "trust",
     }
     if name not in modules:

@@ -11,23 +11,22 @@ Nothing here verifies anything. Whoever wants to know whether an agent is what i
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from agentid.errors import ConfigurationError, CredentialError, CredentialExpiredError, DelegationError, quote
+from agentid.errors import CredentialExpiredError, DelegationError, quote
+from agentid.identity.agent_file import AgentFile, not_an_agent
 from agentid.identity.credential import Credential
 from agentid.identity.delegation import hand_on, link_claims, sub_agent
 from agentid.identity.grant import Grant, chain_links
 from agentid.identity.inputs import agent_id, check_depth, one_line_text, times
-from agentid.identity.private_file import read_private, write_private
-from agentid.identity.strict_json import StrictJSONError, parse_object
 from agentid.identity.token import CREDENTIAL, GRANT, encode, read_unverified
 from agentid.permission import Permission, permissions
 from agentid.signing import PrivateKey, Secret
@@ -39,9 +38,6 @@ __all__ = ["MAX_TTL", "Agent"]
 
 MAX_TTL: Final = timedelta(hours=24)
 _DEFAULT_TTL: Final = 15 * 60
-_WHAT: Final = "agent file"
-_MAX_SIZE: Final = GRANT.max_size + 64 * 1024
-_MEMBERS: Final = frozenset({"agentid_agent", "credential", "grant", "key"})
 
 
 class Agent(Secret):
@@ -219,84 +215,58 @@ class Agent(Secret):
         credential = sub_agent(self._credential, grant, grant.names[-1:])
         return Agent(key, credential=credential, token=self._token, grant=grant, chain=chain, clock=self._clock)
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        passphrase: str | bytes | None = None,
+        overwrite: bool = False,
+    ) -> Path:
         """
         Write the agent with its key to a file that only its owner may read, for another process to load.
 
         Args:
-            path: The file; missing folders are made, for the owner alone.
+            path: The file; missing folders are made, for the owner alone. Without it, `.agentid/agents/` and the
+                agent's name, below the current folder.
+            passphrase: Encrypts the key. It is needed again to load the agent, and stands nowhere.
             overwrite: Replace a file that is there.
 
+        Returns:
+            The path of the file.
+
         Raises:
-            ConfigurationError: There is a file already, or it cannot be written.
+            ConfigurationError: There is a file already, it cannot be written, or the passphrase is not one.
         """
-        content = {
-            "agentid_agent": 1,
-            "credential": self._token,
-            "grant": list(self._chain),
-            "key": self._key.to_pem().decode("ascii"),
-        }
-        data = json.dumps(content, indent=1).encode("ascii")
-        if not write_private(_path(path), data, what=_WHAT, overwrite=overwrite):
-            raise ConfigurationError(
-                f"The {_WHAT} {quote(os.fspath(path))} was not written",
-                why="there is a file already",
-                fix="Choose another name, or replace it: `overwrite=True`, on the command line `--overwrite`",
-            )
+        file = AgentFile(self._key, self._token, self._chain)
+        return file.write(path, name=self.name, passphrase=passphrase, overwrite=overwrite)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Agent:
+    def load(cls, path: str | os.PathLike[str] | None = None, *, passphrase: str | bytes | None = None) -> Agent:
         """
         Read an agent that `Agent.save` wrote. What it may do is verified where it acts, not here.
 
+        Args:
+            path: The file. Without it, the only one in `.agentid/agents` below the current folder: what another
+                process saved there without a path.
+            passphrase: The one that the agent was saved with.
+
         Raises:
-            ConfigurationError: The file cannot be read, or others can get at it.
+            ConfigurationError: The file cannot be read, others can get at it, the passphrase is missing or wrong,
+                or there is not exactly one agent where no path says which.
             CredentialError: It does not hold an agent, or its parts do not belong together.
         """
-        content = _content(read_private(_path(path), what=_WHAT, max_size=_MAX_SIZE))
-        try:
-            key = PrivateKey.from_pem(content["key"].encode("utf-8"))
-        except (ConfigurationError, UnicodeError):
-            raise _not_an_agent("its key cannot be read") from None
-        token, chain = content["credential"], content["grant"]
+        file = AgentFile.read(path, passphrase=passphrase)
+        key, token, chain = file.key, file.credential, file.chain
         credential = Credential.from_claims(read_unverified(token, CREDENTIAL))
         links = chain_links(chain)
         grant = Grant.from_root_claims(read_unverified(links[0], GRANT), trust_domain=credential.id.trust_domain)
         for before, link in pairwise(links):
             grant = hand_on(grant, before, read_unverified(link, GRANT))
         if not (credential.key_id == grant.holders[0] and key.kid == grant.holder):
-            raise _not_an_agent("its key, credential and grant do not belong together")
+            raise not_an_agent("its key, credential and grant do not belong together")
         if grant.names:
             credential = sub_agent(credential, grant, grant.names)
         return cls(key, credential=credential, token=token, grant=grant, chain=chain)
 
     def __repr__(self) -> str:
         return f"<Agent {self.name}, expires {self.expires_at.isoformat()}>"
-
-
-def _path(path: object) -> str | os.PathLike[str]:
-    if not isinstance(path, str | os.PathLike):
-        raise ConfigurationError(f"The path of the {_WHAT} was refused", why="it is neither text nor a path")
-    return cast("str | os.PathLike[str]", path)
-
-
-def _content(data: bytes) -> dict[str, Any]:
-    try:
-        content = parse_object(data)
-    except StrictJSONError as error:
-        raise _not_an_agent(str(error)) from None
-    if content.keys() != _MEMBERS or content["agentid_agent"] != 1:
-        raise _not_an_agent("`Agent.save` did not write it")
-    chain = content["grant"]
-    texts = [
-        content["credential"],
-        content["key"],
-        *(cast("list[object]", chain) if isinstance(chain, list) else [None]),
-    ]
-    if not all(isinstance(text, str) for text in texts):
-        raise _not_an_agent("`Agent.save` did not write it")
-    return content
-
-
-def _not_an_agent(why: str) -> CredentialError:
-    return CredentialError(f"The {_WHAT} was refused", why=why, fix="Save the agent again with `Agent.save`")

@@ -40,8 +40,8 @@ class AgentId:
     path: str = ""
 
     def __post_init__(self) -> None:
-        if parse_trust_domain(self.trust_domain) != self.trust_domain:
-            raise _refused(self.trust_domain, "its trust domain is not in lower case")
+        if not isinstance(self.trust_domain, str) or _TRUST_DOMAIN.fullmatch(self.trust_domain) is None:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _bad_trust_domain(self.trust_domain)
         if not isinstance(self.path, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _refused(self.path, "its path is not text")
         if len(self.trust_domain) + len(self.path) > MAX_ID - len("spiffe://"):
@@ -63,7 +63,7 @@ class AgentId:
         if not separator or scheme.lower() != _SCHEME:
             raise _refused(text, "it does not start with `spiffe://`")
         trust_domain, slash, path = rest.partition("/")
-        return cls(parse_trust_domain(trust_domain), slash + path)
+        return cls(_lower(trust_domain), slash + path)
 
     @classmethod
     def make(cls, trust_domain: str, *names: str) -> AgentId:
@@ -108,8 +108,8 @@ class AgentId:
     @property
     def name(self) -> str:
         """What people call the agent: the last part below `/agent/`, or the path where there is no such part."""
-        segments = self.segments
-        return segments[-1] if _AGENT in segments[:-1] else "/".join(segments)
+        *above, last = self.path.split("/")
+        return last if _AGENT in above else self.path[1:]
 
     def __str__(self) -> str:
         return f"{_SCHEME}://{self.trust_domain}{self.path}"
@@ -124,11 +124,19 @@ def parse_trust_domain(text: object) -> str:
     """
     if not isinstance(text, str):
         raise _refused(type(text).__name__, "its trust domain is not text")
-    # `lower()` turns some other letters, such as the Kelvin sign, into ASCII: they are left as they are, and refused.
-    name = text.lower() if text.isascii() else text
+    name = _lower(text)
     if _TRUST_DOMAIN.fullmatch(name) is None:
-        raise _refused(text, "its trust domain is not 1 to 255 letters, digits, `.`, `_` and `-`, as in `acme.example`")
+        raise _bad_trust_domain(text)
     return name
+
+
+def _lower(text: str) -> str:
+    # `lower()` turns some other letters, such as the Kelvin sign, into ASCII: they are left as they are, and refused.
+    return text.lower() if text.isascii() else text
+
+
+def _bad_trust_domain(name: object) -> CredentialError:
+    return _refused(name, "its trust domain is not 1 to 255 of `a-z 0-9 . _ -`, as in `acme.example`")
 
 
 def check_name(name: object) -> None:

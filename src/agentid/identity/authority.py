@@ -2,8 +2,8 @@
 The authority: issues agents and takes them back.
 
 It holds the root keys, one for each use, and shares one live trust anchor with every guard in the
-process, so that a revocation counts from the next call on. Revocations are kept in memory: after a
-restart an agent that was revoked is good again until its credential ends, so keep lifetimes short.
+process, so that a revocation counts from the next call on. What it took back stands in a store beside
+its key file, which every process that opens the authority looks at twice a second.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from uuid import uuid4
 
@@ -21,66 +23,98 @@ from agentid.identity.agent import MAX_TTL, Agent
 from agentid.identity.agent_id import AgentId, parse_trust_domain
 from agentid.identity.credential import Credential
 from agentid.identity.grant import DEFAULT_MAX_DEPTH, Grant
-from agentid.identity.inputs import agent_id, check_depth, one_line_text, times
-from agentid.identity.key_file import generate_keys, load_or_create_keys
+from agentid.identity.inputs import agent_id, check_depth, one_line_text, times, uri
+from agentid.identity.key_ring import KeyRing
+from agentid.identity.key_store import KeyStore, PublishedKeys
+from agentid.identity.revocation_store import RevocationStore
+from agentid.identity.revoker import Revoker
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, encode
 from agentid.identity.trust import TrustAnchor
 from agentid.permission import Permission, permissions
-from agentid.signing import PrivateKey, PublicKey, Secret, Signer
+from agentid.signing import PrivateKey, Secret, Signer
 
 __all__ = ["Authority"]
 
 MAX_SVID_TTL: Final = timedelta(seconds=JWT_SVID.max_lifetime)
 
+_STORE_SUFFIX: Final = ".revoked"
+
 
 class Authority(Secret):
     """Issues agents for one trust domain. Made by `Authority.create` or `Authority.open`."""
 
-    __slots__ = ("_clock", "_signers", "_trust")
+    __slots__ = ("_clock", "_revoker", "_store", "_trust")
 
-    def __init__(self, trust_domain: str, signers: Mapping[str, Signer], *, clock: Callable[[], float]) -> None:
-        self._signers = dict(signers)
+    def __init__(
+        self,
+        trust_domain: str,
+        signers: Mapping[str, Signer] | KeyStore,
+        *,
+        clock: Callable[[], float],
+        revoked: RevocationStore | None = None,
+        status_uri: str | None = None,
+    ) -> None:
+        self._store = signers if isinstance(signers, KeyStore) else KeyStore(KeyRing(MappingProxyType(dict(signers))))
         self._clock = clock
-        keys = [
-            PublicKey.from_jwk({**signer.public_jwk, "kid": signer.kid}, use=use) for use, signer in signers.items()
-        ]
-        self._trust = TrustAnchor(_trust_domain(trust_domain), keys, clock=clock)
+        bundle = self._store.published(clock()).bundle
+        self._trust = TrustAnchor(
+            _trust_domain(trust_domain), bundle.keys, clock=clock, sequence=bundle.sequence, source=revoked
+        )
+        self._trust.watch(self._look)
+        # Without a file, the places in a list are given out in memory, and there is nothing to be asked.
+        store = RevocationStore(None) if revoked is None and status_uri is not None else revoked
+        where = None if status_uri is None else uri(status_uri, "status_uri")
+        self._revoker = Revoker(self._trust, store, where, clock)
 
     @classmethod
-    def create(cls, trust_domain: str, *, clock: Callable[[], float] = time.time) -> Authority:
+    def create(
+        cls, trust_domain: str, *, clock: Callable[[], float] = time.time, status_uri: str | None = None
+    ) -> Authority:
         """
         Make an authority in memory, which ends with the process.
 
         Args:
             trust_domain: Such as `acme.example`.
             clock: Gives Unix seconds.
+            status_uri: As for `Authority.open`.
 
         Raises:
-            ConfigurationError: The trust domain is not one.
+            ConfigurationError: The trust domain is not one, or `status_uri` is no URI.
         """
-        return cls(_trust_domain(trust_domain), generate_keys(), clock=clock)
+        return cls(_trust_domain(trust_domain), KeyStore(KeyRing.generate()), clock=clock, status_uri=status_uri)
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, trust_domain: str, clock: Callable[[], float] = time.time
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        trust_domain: str,
+        clock: Callable[[], float] = time.time,
+        status_uri: str | None = None,
     ) -> Authority:
         """
         Load the authority whose keys are in a file; make the file with new keys when it is missing.
 
         Args:
-            path: The key file, which only its owner may read. A missing folder is made likewise.
+            path: The key file, which only its owner may read. A missing folder is made likewise. What is revoked
+                is kept beside it, in a file of the same name and `.revoked`.
             trust_domain: Such as `acme.example`.
             clock: Gives Unix seconds.
+            status_uri: Where `status_list` will be published. Agents that are issued then say so.
 
         Raises:
             ConfigurationError: The file cannot be read or written, others can get at it, it is not a
-                whole key file, or the trust domain is not one.
+                whole key file, the trust domain is not one, or `status_uri` is no URI.
         """
         # Before the file is made: a slip in the name must not leave keys behind.
         domain = _trust_domain(trust_domain)
         if not isinstance(path, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("The path of the key file was refused", why="it is neither text nor a path")
-        return cls(domain, load_or_create_keys(path), clock=clock)
+        if status_uri is not None:
+            uri(status_uri, "status_uri")
+        revoked = RevocationStore(Path(f"{os.fspath(path)}{_STORE_SUFFIX}"))
+        keys = KeyStore.open(path, complete=status_uri is not None)
+        return cls(domain, keys, clock=clock, revoked=revoked, status_uri=status_uri)
 
     @property
     def trust(self) -> TrustAnchor:
@@ -123,11 +157,15 @@ class Authority(Secret):
         """
         may, may_ask = permissions(allow, where="allow"), permissions(ask, where="ask")
         issued_at, expires_at = times(self._clock(), ttl, MAX_TTL)
+        signers = self._signers()
         key = PrivateKey.generate()
         public = key.public_key()
+        spiffe_id = agent_id(lambda: AgentId.make(self.trust_domain, name))
+        credential_id, grant_id = str(uuid4()), str(uuid4())
+        statuses = self._revoker.references(credential_id, grant_id, name=name, expires_at=expires_at)
         credential = Credential(
-            id=agent_id(lambda: AgentId.make(self.trust_domain, name)),
-            token_id=str(uuid4()),
+            id=spiffe_id,
+            token_id=credential_id,
             instance=str(uuid4()),
             owner=one_line_text(owner, "owner"),
             purpose=one_line_text(purpose, "purpose"),
@@ -135,8 +173,8 @@ class Authority(Secret):
             expires_at=expires_at,
             key_id=public.thumbprint,
             key=public,
+            status=statuses[0],
         )
-        grant_id = str(uuid4())
         grant = Grant(
             token_id=grant_id,
             holder_key=public,
@@ -149,13 +187,14 @@ class Authority(Secret):
             chain_ids=(grant_id,),
             holders=(public.thumbprint,),
             on_behalf_of=None if on_behalf_of is None else one_line_text(on_behalf_of, "on_behalf_of", empty=False),
+            status=statuses[1],
         )
         return Agent(
             key,
             credential=credential,
-            token=encode(self._signers[CREDENTIAL.use], CREDENTIAL, credential.to_claims()),
+            token=encode(signers[CREDENTIAL.use], CREDENTIAL, credential.to_claims()),
             grant=grant,
-            chain=[encode(self._signers[GRANT.use], GRANT, grant.to_claims(self.trust_domain))],
+            chain=[encode(signers[GRANT.use], GRANT, grant.to_claims(self.trust_domain))],
             clock=self._clock,
         )
 
@@ -184,27 +223,100 @@ class Authority(Secret):
             issued_at=issued_at,
             expires_at=min(expires_at, verified.expires_at),
         )
-        return encode(self._signers[JWT_SVID.use], JWT_SVID, claims)
+        return encode(self._signers()[JWT_SVID.use], JWT_SVID, claims)
 
-    def revoke(self, agent: Agent) -> None:
+    def revoke(self, target: Agent | Credential | Grant | str) -> None:
         """
-        Take an agent back: its credential, its grant, its JWT-SVIDs and whatever was handed on from it.
+        Take something back, and whatever was handed on from it: an agent, a credential, a grant, or all of a name.
 
-        It counts from the next call on, and stops what is streaming.
+        It counts from the next call on, and stops what is streaming: in this process at once, in every other that
+        opened the authority from the same file within a second, and elsewhere with the next `status_list`.
+
+        Args:
+            target: An agent: its credential, its grant and its JWT-SVIDs, or of a sub-agent its own link. One
+                credential or grant. Or a name, such as `support-bot` or `support-bot/summariser`: every agent that is
+                called so, and what is below it, issued already or later, until `reinstate`.
 
         Raises:
-            ConfigurationError: It is not an agent of this trust domain.
+            ConfigurationError: It is none of these, or not of this trust domain. Or it could not be written down:
+                then it counts in this process, and nowhere else.
         """
-        if not isinstance(agent, Agent) or agent.id.trust_domain != self.trust_domain:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError("Nothing was revoked", why="it is not an agent of this trust domain")
-        self._trust.revoke(*agent.own_ids)
+        self._revoker.revoke(target)
+
+    def reinstate(self, name: str) -> None:
+        """
+        Accept agents of a name again that was revoked.
+
+        An agent that was revoked by itself, and not by its name, stays revoked.
+
+        Raises:
+            ConfigurationError: The name is not revoked, or this could not be written down.
+        """
+        self._revoker.reinstate(name)
+
+    def status_list(self, *, ttl: timedelta = timedelta(minutes=1)) -> str:
+        """
+        Give what was revoked as a signed Token Status List, for any server of files to publish at `status_uri`.
+
+        `TrustAnchor.from_jwks` reads it. It is good for five times *ttl*.
+
+        Args:
+            ttl: When the next one will be published: after a second at least, and an hour at most.
+
+        Raises:
+            ConfigurationError: The authority has no `status_uri`, the time is not one, what was revoked cannot be
+                read, or it is more than a list can carry.
+        """
+        return self._revoker.status_list(self._signers().get(names.STATUS_USE), ttl)
+
+    def rotate(self, *, overlap: timedelta = timedelta(hours=24)) -> None:
+        """
+        Replace the keys that sign tokens by new ones.
+
+        What the old keys signed stays good until *overlap* is over, and is refused from then on. The old public keys
+        are published as long. Other processes that opened the same key file follow within a second; whoever verifies
+        with published keys follows when it refreshes them.
+
+        The key of the audit log stays, unless there is no overlap: then it is replaced as well, and its old public key
+        is published for good, because logs are verified long after they were written. A log that is open goes on with
+        the key that it was opened with.
+
+        Args:
+            overlap: At most 30 days; a day is as long as any agent lives. `timedelta(0)` is for an emergency, when
+                somebody else may have the keys: every agent has to be issued again, and what is running stops.
+
+        Raises:
+            ConfigurationError: The overlap is not one, the key file cannot be read or written, the keys are kept
+                elsewhere, or there would be more old keys than can be published.
+        """
+        now = self._clock()
+        self._store.rotate(now=now, overlap=overlap)
+        self._follow(now)
+        self._trust.look_again()  # the old keys end at another time now
 
     def audit_signer(self) -> Signer:
         """Give what signs the audit log: a key of its own, which `trust` publishes and no token is signed with."""
-        return self._signers[names.AUDIT_USE]
+        return self._signers()[names.AUDIT_USE]
 
     def __repr__(self) -> str:
         return f"<Authority {self.trust_domain}>"
+
+    def _signers(self) -> Mapping[str, Signer]:
+        now = self._clock()
+        # What is signed now has to be good now, also where another process has just replaced the keys.
+        self._follow(now)
+        return self._store.ring(now).signers
+
+    def _follow(self, now: float) -> PublishedKeys:
+        """Bring the trust anchor up to date with the keys."""
+        return self._store.published(now, to=self._trust.follow)
+
+    def _look(self, now: float) -> float:
+        try:
+            published = self._follow(now)
+        except ConfigurationError as error:
+            raise CredentialError(error.what, why=error.why, fix=error.fix) from None
+        return published.due
 
 
 def _trust_domain(text: str) -> str:

@@ -7,19 +7,26 @@ are never mixed up: a WIT, proven by the key it names, and a JWT-SVID, for peers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentid import names
 from agentid.errors import CredentialError
 from agentid.identity.agent_id import AgentId
+from agentid.identity.revocation import StatusReference
 from agentid.identity.token import CREDENTIAL, JWT_SVID, TokenKind, refused
 from agentid.signing import ES256, PublicKey
+
+if TYPE_CHECKING:
+    from agentid.identity.claims import CredentialClaims, JwtSvidClaims
 
 __all__ = ["Credential", "holder_key"]
 
 _HOLDER_MEMBERS: Final[frozenset[str]] = frozenset({"kty", "crv", "alg", "x", "y"})
+_HOLDER_TYPE: Final = ("EC", "P-256", ES256)
+_NO_SUBJECT: Final = "its `sub` is not, in its one spelling, the SPIFFE ID of an agent of its issuer's trust domain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Credential:
         key_id: The thumbprint of the key that proves it.
         key: That key; a JWT-SVID only names it.
         type: `wit` or `jwt-svid`.
+        status: Where it is published whether it was revoked, if it is.
     """
 
     id: AgentId
@@ -50,6 +58,7 @@ class Credential:
     key_id: str
     key: PublicKey | None = None
     type: Literal["wit", "jwt-svid"] = "wit"
+    status: StatusReference | None = None
 
     @property
     def name(self) -> str:
@@ -68,7 +77,8 @@ class Credential:
 
     def to_claims(self) -> dict[str, Any]:
         """Give the claims of the WIT that says this."""
-        return {**self._common(), "cnf": {"jwk": self.jwk}}
+        claims = {**self._common(), "cnf": {"jwk": self.jwk}}
+        return claims if self.status is None else {**claims, "status": self.status.to_claim()}
 
     def to_svid_claims(self, *, audience: str, token_id: str, issued_at: int, expires_at: int) -> dict[str, Any]:
         """Give the claims of a JWT-SVID of this agent for *audience*."""
@@ -105,20 +115,20 @@ class Credential:
         Raises:
             CredentialError: They are not a WIT's, contradict each other, or the key is not a public P-256 key.
         """
-        from agentid.identity.claims import CredentialClaims, read  # loads pydantic
-
-        read_claims = read(CredentialClaims, claims, CREDENTIAL)
-        key = holder_key(read_claims.cnf.jwk, CREDENTIAL)
+        wit = _readers()[0](claims)
+        agent = wit["agent"]
+        key = holder_key(wit["cnf"]["jwk"], CREDENTIAL)
         return cls(
-            id=_subject(read_claims.sub, read_claims.iss, read_claims.agent.name, CREDENTIAL),
-            token_id=read_claims.jti,
-            instance=read_claims.agent.instance,
-            owner=read_claims.agent.owner,
-            purpose=read_claims.agent.purpose,
-            issued_at=read_claims.iat,
-            expires_at=read_claims.exp,
+            id=_subject(wit["sub"], wit["iss"], agent["name"], CREDENTIAL),
+            token_id=wit["jti"],
+            instance=agent["instance"],
+            owner=agent.get("owner", ""),
+            purpose=agent.get("purpose", ""),
+            issued_at=wit["iat"],
+            expires_at=wit["exp"],
             key_id=key.thumbprint,
             key=key,
+            status=StatusReference.of(wit.get("status")),
         )
 
     @classmethod
@@ -129,20 +139,19 @@ class Credential:
         Raises:
             CredentialError: They are not a JWT-SVID's, contradict each other, or are for somebody else.
         """
-        from agentid.identity.claims import JwtSvidClaims, read  # loads pydantic
-
-        read_claims = read(JwtSvidClaims, claims, JWT_SVID)
-        if read_claims.aud != audience:
+        svid = _readers()[1](claims)
+        if svid["aud"] != audience:
             raise refused(JWT_SVID, "it is for another audience")
+        agent = svid["agent"]
         return cls(
-            id=_subject(read_claims.sub, read_claims.iss, read_claims.agent.name, JWT_SVID),
-            token_id=read_claims.jti,
-            instance=read_claims.agent.instance,
-            owner=read_claims.agent.owner,
-            purpose=read_claims.agent.purpose,
-            issued_at=read_claims.iat,
-            expires_at=read_claims.exp,
-            key_id=read_claims.cnf.jkt,
+            id=_subject(svid["sub"], svid["iss"], agent["name"], JWT_SVID),
+            token_id=svid["jti"],
+            instance=agent["instance"],
+            owner=agent.get("owner", ""),
+            purpose=agent.get("purpose", ""),
+            issued_at=svid["iat"],
+            expires_at=svid["exp"],
+            key_id=svid["cnf"]["jkt"],
             type="jwt-svid",
         )
 
@@ -150,6 +159,9 @@ class Credential:
 def issuer(trust_domain: str) -> str:
     """Say who issues the credentials of *trust_domain*: its own id, which no OIDC client takes for an issuer."""
     return f"spiffe://{trust_domain}"
+
+
+_NO_DOMAIN: Final = issuer("")
 
 
 def holder_key(jwk: Mapping[str, str], kind: TokenKind) -> PublicKey:
@@ -160,23 +172,29 @@ def holder_key(jwk: Mapping[str, str], kind: TokenKind) -> PublicKey:
         CredentialError: It has another member, such as a private one, or is not a public P-256 key.
     """
     # An agent's key is always P-256: what SPIFFE, key management services and HSMs have in common.
-    if _HOLDER_MEMBERS.symmetric_difference(jwk) or jwk["alg"] != ES256:
+    if _HOLDER_MEMBERS.symmetric_difference(jwk) or (jwk["kty"], jwk["crv"], jwk["alg"]) != _HOLDER_TYPE:
         raise refused(kind, f"the key it names is not a public `{ES256}` key with nothing else")
     try:
-        return PublicKey.from_jwk(jwk)
+        return PublicKey.p256(jwk["x"], jwk["y"])
     except CredentialError as error:
         raise refused(kind, f"of the key it names, {error.why}") from None
 
 
+@cache
+def _readers() -> tuple[Callable[[dict[str, Any]], CredentialClaims], Callable[[dict[str, Any]], JwtSvidClaims]]:
+    from agentid.identity.claims import read_credential, read_jwt_svid  # loads pydantic
+
+    return read_credential, read_jwt_svid
+
+
 def _subject(subject: str, claimed_issuer: str, name: str, kind: TokenKind) -> AgentId:
+    # An issuer is the id of its trust domain, and what it issues for begins with it, letter by letter.
+    if not (claimed_issuer.startswith(_NO_DOMAIN) and subject.startswith(f"{claimed_issuer}/")):
+        raise refused(kind, _NO_SUBJECT)
     try:
-        agent_id = AgentId.parse(subject)
+        agent_id = AgentId(claimed_issuer[len(_NO_DOMAIN) :], subject[len(claimed_issuer) :])
     except CredentialError:
-        raise refused(kind, "its `sub` is not a SPIFFE ID") from None
-    if str(agent_id) != subject or not agent_id.path:
-        raise refused(kind, "its `sub` is not the SPIFFE ID of an agent in its one spelling")
-    if claimed_issuer != issuer(agent_id.trust_domain):
-        raise refused(kind, "its `sub` is not of its issuer's trust domain")
+        raise refused(kind, _NO_SUBJECT) from None
     if name != agent_id.name:
         raise refused(kind, "its name is not the one in its `sub`")
     return agent_id

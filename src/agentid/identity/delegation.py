@@ -115,6 +115,7 @@ def hand_on(parent: Grant, parent_token: str, claims: dict[str, Any]) -> Grant:
         must_ask=tuple(permission for permission in must_ask if permission.action in actions),
         on_behalf_of=parent.on_behalf_of,
         purpose=link.agent.purpose,
+        status=parent.status,
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from agentid import names
 from agentid.errors import ConfigurationError, DelegationError
 from agentid.identity.credential import holder_key
+from agentid.identity.revocation import StatusReference
 from agentid.identity.token import GRANT, check_text, refused
 from agentid.permission import Permission
 from agentid.signing import PublicKey
@@ -51,6 +52,7 @@ class Grant:
         must_ask: What those above must ask about: narrows `allow`, and grants nothing.
         on_behalf_of: The person for whom the agent acts.
         purpose: What the last link says that its holder is for.
+        status: Where it is published whether the authority's link was revoked, if it is.
     """
 
     token_id: str
@@ -67,6 +69,7 @@ class Grant:
     must_ask: tuple[Permission, ...] = ()
     on_behalf_of: str | None = None
     purpose: str = ""
+    status: StatusReference | None = None
 
     @property
     def holder(self) -> str:
@@ -92,6 +95,8 @@ class Grant:
         }
         if self.on_behalf_of is not None:
             claims[names.ON_BEHALF_OF_CLAIM] = {"sub": self.on_behalf_of}
+        if self.status is not None:
+            claims["status"] = self.status.to_claim()
         return claims
 
     @classmethod
@@ -125,6 +130,7 @@ class Grant:
             chain_ids=(read_claims.jti,),
             holders=(key.thumbprint,),
             on_behalf_of=read_claims.person.sub if read_claims.person is not None else None,
+            status=StatusReference.of(read_claims.status),
         )
 
 

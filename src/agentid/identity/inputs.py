@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentid.errors import ConfigurationError, CredentialError
 from agentid.identity.grant import MAX_DEPTH
@@ -13,7 +14,9 @@ from agentid.identity.grant import MAX_DEPTH
 if TYPE_CHECKING:
     from agentid.identity.agent_id import AgentId
 
-__all__ = ["agent_id", "check_depth", "one_line_text", "times"]
+__all__ = ["agent_id", "check_depth", "one_line_text", "times", "uri"]
+
+_URI: Final = re.compile(r"[a-z][a-z0-9+.-]*:[!#-;=?-\[\]_a-z~]+")
 
 
 def times(now: float, ttl: timedelta, longest: timedelta) -> tuple[int, int]:
@@ -45,6 +48,22 @@ def one_line_text(text: object, where: str, *, empty: bool = True) -> str:
     if not isinstance(text, str) or not is_plain(text) or not (text or empty):
         raise ConfigurationError(
             f"`{where}` was refused", why=f"it must be one line of at most {MAX_TEXT} printable characters"
+        )
+    return text
+
+
+def uri(text: object, where: str) -> str:
+    """
+    Give the URI that was passed as *where*.
+
+    Raises:
+        ConfigurationError: It is none, or too long.
+    """
+    if not isinstance(text, str) or len(text) > 512 or _URI.fullmatch(text) is None:
+        raise ConfigurationError(
+            f"`{where}` was refused",
+            why="it is not a URI of at most 512 characters",
+            fix="Write where the list will be published, such as https://acme.example/status/1",
         )
     return text
 

@@ -1,9 +1,15 @@
 """
-The key file of an authority: one private key for each use, as labelled PEM blocks.
+The key file of an authority: one private key for each use, and the public keys that were replaced.
 
 ```text
+agentid-sequence: 3
+
 agentid-use: wit-svid
 -----BEGIN PRIVATE KEY-----
+…
+
+agentid-retired: wit-svid until 2026-11-26T12:00:00Z
+-----BEGIN PUBLIC KEY-----
 …
 ```
 
@@ -14,107 +20,200 @@ is read strictly: every use once, every key once, and nothing that is not unders
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 from agentid import names
-from agentid.errors import ConfigurationError, quote
+from agentid.errors import ConfigurationError, CredentialError, quote
+from agentid.identity.file_lock import locked
+from agentid.identity.key_ring import KeyRing, RetiredKey, algorithm
 from agentid.identity.private_file import read_private, write_private
-from agentid.signing import ED25519, ES256, PrivateKey
+from agentid.identity.public_pem import public_key_from_pem, public_key_to_pem
+from agentid.signing import PrivateKey
 
-__all__ = ["generate_keys", "load_or_create_keys"]
+__all__ = ["change_keys", "load_or_create_keys", "read_keys"]
 
 MAX_SIZE: Final = 64 * 1024
 
 _WHAT: Final = "key file"
-_LABEL: Final = "agentid-use:"
-_BEGIN: Final = "-----BEGIN PRIVATE KEY-----"
-_END: Final = "-----END PRIVATE KEY-----"
 _NOTE: Final = "# The private keys of an agentid authority. Whoever has them can be any agent.\n"
+_SEQUENCE: Final = re.compile(r"agentid-sequence: *([1-9][0-9]{0,14}) *")
+_USE: Final = re.compile(r"agentid-use: *(.*?) *")
+_RETIRED: Final = re.compile(r"agentid-retired: *(.*?)(?: +until +(.*?))? *")
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+_PRIVATE: Final = "PRIVATE KEY"
+_PUBLIC: Final = "PUBLIC KEY"
 
 
-def generate_keys() -> Mapping[str, PrivateKey]:
-    """Make a new key for each use."""
-    return MappingProxyType({use: PrivateKey.generate(_alg(use)) for use in names.KEY_USES})
-
-
-def load_or_create_keys(path: str | os.PathLike[str]) -> Mapping[str, PrivateKey]:
+def load_or_create_keys(path: str | os.PathLike[str], *, complete: bool = False) -> KeyRing:
     """
-    Give the keys in the file, by use; make the file with new keys when it is missing.
+    Give the keys in the file; make the file with new keys when it is missing.
 
     Processes that do this at the same time all get the same keys.
+
+    Args:
+        path: The file.
+        complete: Add a key for each use that came up after the file was written.
 
     Raises:
         ConfigurationError: The file cannot be read or written, others can get at it, or it does not
             hold exactly one key for each use.
     """
     if not os.path.lexists(path):
-        keys = generate_keys()
+        keys = KeyRing.generate()
         if write_private(path, _format(keys), what=_WHAT):
             return keys
         # Somebody else was first: theirs are the keys.
-    return _parse(read_private(path, what=_WHAT, max_size=MAX_SIZE), path)
+    keys = read_keys(path)
+    return change_keys(path, KeyRing.completed) if complete and keys.completed() is not keys else keys
 
 
-def _alg(use: str) -> str:
-    # The audit log signs with an algorithm of its own, so that no audit signature can pass for a token's.
-    return ED25519 if use == names.AUDIT_USE else ES256
+def read_keys(path: str | os.PathLike[str]) -> KeyRing:
+    """
+    Give the keys in the file.
+
+    Raises:
+        ConfigurationError: The file cannot be read, others can get at it, or it does not hold exactly one
+            key for each use.
+    """
+    return _Reader(path).read(read_private(path, what=_WHAT, max_size=MAX_SIZE))
 
 
-def _format(keys: Mapping[str, PrivateKey]) -> bytes:
-    blocks = (f"{_LABEL} {use}\n{key.to_pem().decode('ascii')}" for use, key in keys.items())
-    return (_NOTE + "\n".join(blocks)).encode("ascii")
+def change_keys(path: str | os.PathLike[str], change: Callable[[KeyRing], KeyRing]) -> KeyRing:
+    """
+    Replace the keys in the file by what *change* makes of them, and give those.
+
+    Several processes that do so at the same time do it one after the other, each to what the one before wrote.
+    Whoever reads meanwhile gets the old keys or the new ones.
+
+    Raises:
+        ConfigurationError: The file cannot be read or written, or *change* refuses.
+    """
+    # Where the path is a link, what it leads to is replaced, and not the link.
+    file = Path(os.path.realpath(path))
+    with locked(file, what=_WHAT):
+        keys = change(read_keys(path))
+        write_private(file, _format(keys), what=_WHAT, overwrite=True)
+    return keys
 
 
-def _parse(data: bytes, path: str | os.PathLike[str]) -> Mapping[str, PrivateKey]:
-    try:
-        lines = data.decode("ascii").splitlines()
-    except UnicodeDecodeError:
-        raise _bad(path, "it is not text") from None
-    keys: dict[str, PrivateKey] = {}
-    for use, pem in _blocks(iter(lines), path):
-        if use not in names.KEY_USES:
-            raise _bad(path, f"it has a key for {quote(use)}, which is not a use")
-        if use in keys:
-            raise _bad(path, f"it has two keys for `{use}`")
+def _format(keys: KeyRing) -> bytes:
+    blocks = [_NOTE + f"agentid-sequence: {keys.sequence}\n"]
+    for use, key in keys.signers.items():
+        # What is in a file was made in it: a key that is kept elsewhere never comes here.
+        blocks.append(f"agentid-use: {use}\n{cast('PrivateKey', key).to_pem().decode('ascii')}")
+    for retired in keys.retired:
+        until = "" if retired.until is None else f" until {_time(retired.until)}"
+        blocks.append(f"agentid-retired: {retired.key.use}{until}\n{public_key_to_pem(retired.key).decode('ascii')}")
+    return "\n".join(blocks).encode("ascii")
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime(_TIME)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one key file, from its first line to its last."""
+
+    path: str | os.PathLike[str]
+    keys: dict[str, PrivateKey] = field(default_factory=dict[str, PrivateKey])
+    retired: list[RetiredKey] = field(default_factory=list[RetiredKey])
+    sequence: int | None = None
+
+    def read(self, data: bytes) -> KeyRing:
+        try:
+            lines = iter(data.decode("ascii").splitlines())
+        except UnicodeDecodeError:
+            raise self.bad("it is not text") from None
+        for line in lines:
+            if found := _SEQUENCE.fullmatch(line):
+                self.number(int(found[1]))
+            elif found := _USE.fullmatch(line):
+                self.add_key(found[1], self.block(lines, _PRIVATE, found[1]))
+            elif found := _RETIRED.fullmatch(line):
+                self.add_retired(found[1], found[2], self.block(lines, _PUBLIC, found[1]))
+            elif line.strip() and not line.startswith("#"):
+                raise self.bad("it has a line that is neither a label nor a key")
+        # Files that were written before there were lists of statuses have no key for them.
+        missing = [use for use in names.KEY_USES if use not in self.keys and use != names.STATUS_USE]
+        if missing:
+            raise self.bad(f"it has no key for `{missing[0]}`")
+        try:
+            return KeyRing(
+                MappingProxyType({use: self.keys[use] for use in names.KEY_USES if use in self.keys}),
+                tuple(self.retired),
+                # A file from before keys could be replaced has no number: it is in its first state.
+                self.sequence or 1,
+            )
+        except CredentialError:
+            raise self.bad("it has one key for two uses, or twice") from None
+
+    def number(self, number: int) -> None:
+        if self.sequence is not None:
+            raise self.bad("it has two numbers")
+        self.sequence = number
+
+    def add_key(self, use: str, pem: bytes) -> None:
+        if use in self.keys:
+            raise self.bad(f"it has two keys for `{use}`")
         try:
             key = PrivateKey.from_pem(pem)
         except ConfigurationError as error:
-            raise _bad(path, f"of its key for `{use}`, {error.why}") from None
-        if key.alg != _alg(use):
-            raise _bad(path, f"its key for `{use}` is not for `{_alg(use)}`")
-        keys[use] = key
-    missing = [use for use in names.KEY_USES if use not in keys]
-    if missing:
-        raise _bad(path, f"it has no key for `{missing[0]}`")
-    if len({key.kid for key in keys.values()}) != len(keys):
-        raise _bad(path, "it has one key for two uses")
-    return MappingProxyType(keys)
+            raise self.bad(f"of its key for `{use}`, {error.why}") from None
+        self.check_algorithm(key.alg, use)
+        self.keys[use] = key
 
+    def add_retired(self, use: str, until: str | None, pem: bytes) -> None:
+        # Written so, because a key that ends where it must not, or does not where it must, changes what is trusted.
+        if (until is None) != (use == names.AUDIT_USE):
+            raise self.bad("a replaced key has an end, except that of the audit log, which has none")
+        try:
+            key = public_key_from_pem(pem, use=use)
+        except ConfigurationError as error:
+            raise self.bad(f"of a replaced key for `{use}`, {error.why}") from None
+        except CredentialError as error:
+            raise self.bad(f"of a replaced key for `{use}`, {error.why}") from None
+        self.check_algorithm(key.alg, use)
+        self.retired.append(RetiredKey(key, None if until is None else self.seconds(until)))
 
-def _blocks(lines: Iterator[str], path: str | os.PathLike[str]) -> Iterator[tuple[str, bytes]]:
-    use: str | None = None
-    for line in lines:
-        if line.startswith(_LABEL) and use is None:
-            use = line.removeprefix(_LABEL).strip()
-        elif line == _BEGIN and use is not None:
-            block = [line]
-            for inner in lines:
-                block.append(inner)
-                if inner == _END:
-                    break
-            yield use, "\n".join([*block, ""]).encode("ascii")
-            use = None
-        elif line.strip() and not line.startswith("#"):
-            raise _bad(path, "it has a line that is neither a label nor a key")
-    if use is not None:
-        raise _bad(path, f"its label {quote(use)} has no key")
+    def seconds(self, text: str) -> int:
+        try:
+            seconds = int(datetime.strptime(text, _TIME).replace(tzinfo=timezone.utc).timestamp())
+        except (ValueError, OverflowError):
+            seconds = -1
+        if seconds < 0 or _time(seconds) != text:
+            raise self.bad("the end of a replaced key is not a time such as `2026-11-26T12:00:00Z`")
+        return seconds
 
+    def check_algorithm(self, alg: str, use: str) -> None:
+        if alg != algorithm(use):
+            raise self.bad(f"its key for `{use}` is not for `{algorithm(use)}`")
 
-def _bad(path: str | os.PathLike[str], why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"The {_WHAT} {quote(os.fspath(path))} was refused",
-        why=why,
-        fix="Restore it from a backup, or move it away: a new authority is made, and agents of the old one are refused",
-    )
+    def block(self, lines: Iterator[str], kind: str, use: str) -> bytes:
+        """Give the PEM block that follows a label."""
+        if use not in names.KEY_USES:
+            raise self.bad(f"it has a key for {quote(use)}, which is not a use")
+        block: list[str] = []
+        for line in lines:
+            if not block and (not line.strip() or line.startswith("#")):
+                continue
+            if not block and line != f"-----BEGIN {kind}-----":
+                raise self.bad("it has a line that is neither a label nor a key")
+            block.append(line)
+            if line == f"-----END {kind}-----":
+                return "\n".join([*block, ""]).encode("ascii")
+        raise self.bad(f"of its key for `{use}`, the end is missing" if block else f"its label {quote(use)} has no key")
+
+    def bad(self, why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"The {_WHAT} {quote(os.fspath(self.path))} was refused",
+            why=why,
+            fix="Restore it from a backup, or move it away: a new authority is made, and agents of the old one are "
+            "refused",
+        )

@@ -19,7 +19,7 @@ from typing import Final
 
 from agentid.errors import ConfigurationError, quote
 
-__all__ = ["read_private", "write_private"]
+__all__ = ["check_private", "read_private", "write_private"]
 
 # Some systems do not have some of these.
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -57,6 +57,30 @@ def read_private(path: str | os.PathLike[str], *, what: str, max_size: int) -> b
     if len(data) > max_size:
         raise ConfigurationError(f"The {what} {quote(file)} was refused", why=f"it is larger than {max_size} bytes")
     return data
+
+
+def check_private(path: str | os.PathLike[str], *, what: str) -> bool:
+    """
+    Say whether there is a file, for what does not read it by `read_private`.
+
+    Raises:
+        ConfigurationError: It cannot be looked at, is not an ordinary file, or others can get at it.
+    """
+    file = Path(path)
+    try:
+        link = file.lstat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise _cannot("read", file, what, error) from None
+    if stat.S_ISLNK(link.st_mode):
+        _check_owner(link, file, what, "it is a link made by another user")
+    try:
+        # A link that leads nowhere is not the same as no file.
+        _check(file.stat(), file, what)
+    except (OSError, ValueError) as error:
+        raise _cannot("read", file, what, error) from None
+    return True
 
 
 def write_private(path: str | os.PathLike[str], data: bytes, *, what: str, overwrite: bool = False) -> bool:

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final, cast
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
 
 __all__ = ["StrictJSONError", "parse_object"]
 
 _MAX_DIGITS: Final = 20
 """A sign and 63 bits, which is as far as constraints go."""
+
+# Texts with a number of so many digits, or a string of them, are left to the slower reader.
+_DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER: Final = b"0" * _MAX_DIGITS
 
 
 class StrictJSONError(Exception):
@@ -29,9 +35,25 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
         StrictJSONError: It is not UTF-8, not JSON, not an object, too deep, repeats a member, or has a
             number or text that not every reader understands alike.
     """
+    # INVARIANT: what is read fast would be read as the same below. What is written from a value repeats no member and
+    # has nothing that is not JSON, so neither has a text that equals it, as the text of nearly every token does.
+    if isinstance(data, bytes) and _LONG_NUMBER not in data.translate(_DIGITS_ALIKE):
+        read, write = _fast_json()
+        # Strings are not kept for the next text: nearly all differ, and looking them up costs more than making them.
+        try:
+            value: dict[str, Any] = read(data, allow_inf_nan=False, cache_strings="none")
+            if isinstance(value, dict) and write(value) == data:  # pyright: ignore[reportUnnecessaryIsInstance]
+                return value
+        except ValueError:
+            pass  # what is wrong with it is found out below
+    return _parse_strictly(data)
+
+
+def _parse_strictly(data: bytes | str) -> dict[str, Any]:
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
         text = text.strip(" \t\r\n")
+        value: dict[str, Any]
         value, end = _DECODER.raw_decode(text)
         if end != len(text):
             raise StrictJSONError("it is not valid JSON")
@@ -42,9 +64,16 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
         raise StrictJSONError("it is not valid UTF-8") from None
     except (ValueError, RecursionError):
         raise StrictJSONError("it is not valid JSON") from None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise StrictJSONError("it is not a JSON object")
-    return cast("dict[str, Any]", value)
+    return value
+
+
+@cache
+def _fast_json() -> tuple[Callable[..., Any], Callable[[Any], bytes]]:
+    from pydantic_core import from_json, to_json  # comes with pydantic, which the first token loads anyway
+
+    return from_json, to_json
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

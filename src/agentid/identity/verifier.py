@@ -62,6 +62,10 @@ class Verifier:
         self._svids: Cache[tuple[str, ...], Verified[Credential]] = Cache(entries=4096, size=2**24)
         self._grants: Cache[tuple[str, ...], Verified[Grant]] = Cache(entries=4096, size=2**26)
 
+    def anew(self) -> Verifier:
+        """Give one that knows nothing yet."""
+        return Verifier(self._trust_domain, self._leeway)
+
     def forget(self) -> None:
         """Forget what was verified, so that each signature is checked again."""
         for cache in (self._credentials, self._svids, self._grants):
@@ -114,7 +118,7 @@ class Verifier:
                 if found is not None and found.keys is keys:
                     found.lifetime.check(GRANT, moment, self._leeway)
                     return found
-        links = chain_links(chain)
+        links = chain_links(cast("object", chain))
         known, found = len(links), self._known(self._grants, links, keys)
         while found is None and known > 1:
             known -= 1

@@ -432,10 +432,13 @@ def test_closing_while_threads_write_loses_nothing_that_was_acknowledged(open_lo
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="raises in another thread as only CPython can")
-def test_an_interrupt_at_any_moment_leaves_a_log_that_verifies(open_log, make_record, trust, tmp_path, caplog):
+@pytest.mark.parametrize("durability", ["process", "disk"])
+def test_an_interrupt_at_any_moment_leaves_a_log_that_verifies(
+    open_log, make_record, trust, tmp_path, caplog, durability
+):
     """Ctrl-C, or a timeout that raises, may come between writing a record and noting that it was written."""
     caplog.set_level(logging.CRITICAL)
-    log = open_log(checkpoint_records=5)
+    log = open_log(checkpoint_records=5, durability=durability)
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
     acknowledged = []
 
@@ -538,12 +541,15 @@ def test_a_child_that_is_forked_while_a_chain_is_begun_is_not_stuck(open_log, ma
 
 
 @needs_posix
-def test_a_child_that_is_forked_while_another_thread_writes_is_not_stuck(open_log, make_record, trust, tmp_path):
+@pytest.mark.parametrize("durability", ["process", "disk"])
+def test_a_child_that_is_forked_while_another_thread_writes_is_not_stuck(
+    open_log, make_record, trust, tmp_path, durability
+):
     """The lock may be held at that moment by a thread that the child does not have."""
     coverage = sys.modules.get("coverage")
     if coverage is not None and coverage.Coverage.current() is not None:
         pytest.skip("coverage has such a lock, too, and does not survive this")
-    log = open_log()
+    log = open_log(durability=durability)
     stop = threading.Event()
 
     def write_on():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -42,11 +43,20 @@ class FileAnchor:
         self._path = Path(path)
 
     def __call__(self, note: str) -> None:
-        """Append the note and wait for the disk."""
+        """Append the note as a whole and wait for the disk."""
         data = note.encode() + b"\n"
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            if os.write(descriptor, data) != len(data):
+            with suppress(ImportError, OSError):  # Windows, and network file systems without marks
+                from fcntl import LOCK_EX, flock
+
+                flock(descriptor, LOCK_EX)
+            before = os.fstat(descriptor).st_size
+            written = os.write(descriptor, data)
+            if written != len(data):
+                # Half a note would spoil those of others that follow it.
+                if os.fstat(descriptor).st_size == before + written:
+                    os.ftruncate(descriptor, before)
                 raise OSError("the note was written in part only")
             os.fsync(descriptor)
         finally:

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-__all__ = ["AppendFile", "LostFileError", "is_held", "sync_folder"]
+__all__ = ["AppendFile", "LostFileError", "is_held", "sync_file", "sync_folder"]
 
 _FLAGS: Final = (
     os.O_WRONLY
@@ -105,7 +105,7 @@ class AppendFile:
         with self._sync_lock:
             size = self.size
             if self._fd >= 0:
-                _sync(self._fd)
+                sync_file(self._fd)
                 self._synced = size
             elif self._synced < size:
                 raise OSError("the file was closed before it was on the disk")
@@ -195,7 +195,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _sync(descriptor: int) -> None:
+def sync_file(descriptor: int) -> None:
+    """
+    Wait until the content of an open file would survive a power failure.
+
+    Raises:
+        OSError: It would not.
+    """
     if sys.platform == "darwin":  # `fsync` stops at the cache of the drive there
         from fcntl import F_FULLFSYNC, fcntl
 

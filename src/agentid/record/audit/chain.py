@@ -2,7 +2,8 @@
 One chain: what one process writes from one start on, in one tree, over any number of files.
 
 An append joins the record to the one before it, writes it with one `os.write` and adds its leaf to the tree; that is
-all that happens under the lock. Waiting for the disk, signing and anchoring come after it.
+all that happens under the lock. Waiting for the disk, signing and anchoring come after it. In durable mode one thread
+appends and waits for all that have something to append.
 
 INVARIANT: a checkpoint is signed only for records that stand in the file, and in durable mode on the disk.
 INVARIANT: an honest chain never has more than `MAX_UNSIGNED` records, and one for each thread, after its last
@@ -16,6 +17,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -24,7 +26,7 @@ from typing import Final
 from agentid.record.audit.append_file import AppendFile, LostFileError
 from agentid.record.audit.chain_files import ChainFiles, new_chain_id
 from agentid.record.audit.checkpoint import Checkpoint
-from agentid.record.audit.group_commit import GroupCommit
+from agentid.record.audit.group_commit import Entry, GroupCommit
 from agentid.record.audit.merkle import EMPTY_ROOT, CompactRange
 from agentid.record.audit.record_line import FIRST_PREV, HalfLine, join_line
 from agentid.signing import Signer
@@ -32,6 +34,9 @@ from agentid.signing import Signer
 __all__ = ["MAX_UNSIGNED", "Chain", "ChainOptions"]
 
 MAX_UNSIGNED: Final = 2048
+
+_Waiting = tuple[Sequence[HalfLine], float]
+"""The lines of a record, and when it is written."""
 
 log = logging.getLogger("agentid")
 
@@ -102,7 +107,7 @@ class Chain:
         self._closed = False
         self._tree = CompactRange()
         self._prev = FIRST_PREV
-        self._commit = GroupCommit(self._sync)
+        self._commit = GroupCommit(self._append_for_many)
         self._checkpoint_lock = Lock()
         self._checkpointed = -1
         self._scheduled = 0
@@ -132,40 +137,14 @@ class Chain:
         """
         if self._tree.end - self._checkpointed >= MAX_UNSIGNED:
             self.checkpoint()
-        due = None
+        if self._options.durable:
+            self._commit.submit((halves, now))
+            return
         with self._lock:
-            if not self._intact or self.is_over:
-                # An exception from elsewhere, such as an interrupt, came in the middle of an append.
-                self.is_over = True
-                raise LostFileError("the chain was interrupted while it was written")
-            self._intact = False
-            try:
-                for half in halves:
-                    self._append_line(half, now)
-            except LostFileError:
-                self._intact = self.is_over = True
-                raise
-            except OSError:
-                self._intact = True
-                raise
-            size, options = self._tree.end, self._options
-            since = now - self._scheduled_at
-            if size - self._scheduled >= options.checkpoint_records or abs(since) >= options.checkpoint_seconds:
-                self._scheduled, self._scheduled_at = size, now
-                due = self._tree.root()
-            self._intact = True
-        if options.durable:
-            try:
-                self._commit.wait(size)
-            except OSError:
-                # Nobody knows what the disk still has of it, so nothing more is promised for this chain.
-                self._intact, self.is_over = False, True
-                raise
+            self._append_record(halves, now)
+            due = self._due_checkpoint(now)
         if due is not None:
-            try:
-                self._write_checkpoint(size, due)
-            except Exception as failure:  # noqa: BLE001 -- the record is written; the next checkpoint covers it, too
-                log.warning("an audit checkpoint could not be written (%s); will be tried again", _name(failure))
+            self._try_checkpoint(*due)
 
     def checkpoint(self) -> str:
         """
@@ -177,11 +156,11 @@ class Chain:
         with self._lock:
             if not self._intact:
                 return self.latest
-            size, root = self._tree.end, self._tree.root()
+            size, root, segment = self._tree.end, self._tree.root(), self._segment
             self._scheduled = size
         if size > self._checkpointed:
             if self._options.durable:
-                self._commit.wait(size)
+                segment.sync()
             self._write_checkpoint(size, root)
         return self.latest
 
@@ -214,6 +193,48 @@ class Chain:
         self._segment.forget()
         self._notes.forget()
 
+    def _append_for_many(self, entries: Sequence[Entry[_Waiting]]) -> Callable[[], None] | None:
+        """Append what several threads wait for, and put it on the disk; give what is left to do after that."""
+        try:
+            with self._lock:
+                for entry in entries:
+                    try:
+                        self._append_record(*entry.item)
+                    except OSError as failure:
+                        entry.failure = failure
+                due, segment = self._due_checkpoint(entries[-1].item[1]), self._segment
+            if all(entry.failure for entry in entries):
+                return None
+            segment.sync()
+        except OSError:
+            # Nobody knows what the disk still has of it, so nothing more is promised for this chain.
+            self._intact, self.is_over = False, True
+            raise
+        except BaseException:
+            # An interrupt of this thread is none of the others. What they have may stand in two chains then.
+            self._intact = False
+            for entry in entries:
+                entry.failure = entry.failure or LostFileError("the chain was interrupted while it was written")
+            raise
+        return None if due is None else partial(self._try_checkpoint, *due)
+
+    def _append_record(self, halves: Sequence[HalfLine], now: float) -> None:
+        if not self._intact or self.is_over:
+            # An exception from elsewhere, such as an interrupt, came in the middle of an append.
+            self.is_over = True
+            raise LostFileError("the chain was interrupted while it was written")
+        self._intact = False
+        try:
+            for half in halves:
+                self._append_line(half, now)
+        except LostFileError:
+            self._intact = self.is_over = True
+            raise
+        except OSError:
+            self._intact = True
+            raise
+        self._intact = True
+
     def _append_line(self, half: HalfLine, now: float) -> None:
         tree, segment, options = self._tree, self._segment, self._options
         line = join_line(half, self._prev, tree.end)
@@ -237,10 +258,19 @@ class Chain:
         self._on_rotation()
         return following
 
-    def _sync(self) -> int:
-        size = self._tree.end
-        self._segment.sync()
-        return size
+    def _due_checkpoint(self, now: float) -> tuple[int, bytes] | None:
+        size, options = self._tree.end, self._options
+        since = now - self._scheduled_at
+        if size - self._scheduled < options.checkpoint_records and abs(since) < options.checkpoint_seconds:
+            return None
+        self._scheduled, self._scheduled_at = size, now
+        return size, self._tree.root()
+
+    def _try_checkpoint(self, size: int, root: bytes) -> None:
+        try:
+            self._write_checkpoint(size, root)
+        except Exception as failure:  # noqa: BLE001 -- the record is written; the next checkpoint covers it, too
+            log.warning("an audit checkpoint could not be written (%s); will be tried again", _name(failure))
 
     def _write_checkpoint(self, size: int, root: bytes) -> None:
         with self._checkpoint_lock:

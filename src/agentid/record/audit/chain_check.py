@@ -11,19 +11,20 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from heapq import merge
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 from agentid.record.audit.chain import MAX_UNSIGNED
-from agentid.record.audit.chain_files import ChainFiles
+from agentid.record.audit.chain_files import ChainFiles, open_file
 from agentid.record.audit.checkpoint import Checkpoint
 from agentid.record.audit.chunk_check import Chunk, ChunkResult
 from agentid.record.audit.chunk_plan import Cut, cut_file
 from agentid.record.audit.merkle import EMPTY_ROOT, CompactRange
 from agentid.record.audit.notes_file import Remainder, is_torn_checkpoint, read_notes
 from agentid.record.audit.record_line import FIRST_PREV
-from agentid.record.audit.removal import read_removals
+from agentid.record.audit.removal import Removal, read_removals
 from agentid.record.audit.report import Findings, Kind, Torn
 from agentid.record.audit.signed_note import NoteError
 from agentid.signing import PublicKey
@@ -149,7 +150,7 @@ class ChainCheck:
     def _start(self) -> tuple[int, str] | None:
         """Number and predecessor of the first record that must be there."""
         files, findings = self._files, self._findings
-        removals, refused = read_removals(files, self._keys)
+        removals, refused = self._removals()
         for why in refused:
             findings.add(files.removals.name, "removal", why)
         if files.segments and files.segments[0] == 1:
@@ -170,12 +171,19 @@ class ChainCheck:
         self._miss(files.segments[0] - 1)
         return None
 
+    def _removals(self) -> tuple[list[Removal], list[str]]:
+        try:
+            return read_removals(self._files, self._keys)
+        except OSError as failure:
+            return [], [f"the file cannot be read: {failure.strerror}"]
+
     def _first_number(self) -> int | None:
-        """The number of the first record that is there."""
+        """The number of the first record that is there; -1 if that cannot be read."""
         for number in self._files.segments:
             path = self._files.segment(number)
-            for cut in cut_file(path, size_of(path)):
-                return cut.first[0] if cut.first is not None else -1
+            with suppress(OSError):
+                for cut in cut_file(path, size_of(path)):
+                    return cut.first[0] if cut.first is not None else -1
         return None
 
     def _miss(self, number: int) -> None:
@@ -197,7 +205,7 @@ class ChainCheck:
         """The checkpoints of the file, in order, as far as they are well formed."""
         files, name = self._files, self._files.checkpoints.name
         before: Checkpoint | None = None
-        for note in read_notes(files.checkpoints, self._notes_size) if files.has_checkpoints else ():
+        for note in self._notes():
             if isinstance(note, Remainder):
                 if is_torn_checkpoint(note, files.origin):
                     self._findings.recovered.append(Torn(name, len(note.data)))
@@ -226,6 +234,14 @@ class ChainCheck:
                 name, "missing", f"the file of checkpoints {what}, so nothing says what the records were"
             )
 
+    def _notes(self) -> Iterator[str | Remainder]:
+        if self._files.has_checkpoints:
+            try:
+                yield from read_notes(self._files.checkpoints, self._notes_size)
+            except OSError as failure:
+                name = self._files.checkpoints.name
+                self._findings.add(name, "unreadable", f"the file cannot be read: {failure.strerror}")
+
     def _refuse(self, what: str) -> None:
         self._findings.add(self._files.checkpoints.name, "checkpoint", what)
 
@@ -233,7 +249,8 @@ class ChainCheck:
         """How many records the last checkpoint of the file speaks of, whether or not it is good."""
         if not self._files.has_checkpoints:
             return 0
-        with self._files.checkpoints.open("rb") as file:
+        tail = b""
+        with suppress(OSError), open_file(self._files.checkpoints) as file:  # `_notes` says that it cannot be read
             file.seek(max(0, self._notes_size - 16_384))
             tail = file.read(16_384)
         sizes = cast("list[bytes]", re.findall(rb"%b\n([0-9]{1,18})\n" % re.escape(self._files.origin.encode()), tail))

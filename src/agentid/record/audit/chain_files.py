@@ -13,16 +13,28 @@ digits, never the name of a host. A folder holds any number of chains.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import secrets
+import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from agentid import names
 
-__all__ = ["ACCESS_TYPE", "REMOVAL_TYPE", "ChainFiles", "chain_of", "list_chains", "new_chain_id", "origin_of"]
+__all__ = [
+    "ACCESS_TYPE",
+    "REMOVAL_TYPE",
+    "ChainFiles",
+    "chain_of",
+    "list_chains",
+    "new_chain_id",
+    "open_file",
+    "origin_of",
+]
 
 AUDIT_URN: Final = f"{names.URN}:audit"
 ACCESS_TYPE: Final = f"{AUDIT_URN}:access:v1"
@@ -74,6 +86,24 @@ class ChainFiles:
     def removals(self) -> Path:
         """The file of statements about what retention removed."""
         return self.folder / f"{self.chain}.removed"
+
+
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """
+    Open a file for reading. Not a pipe, which would keep its reader waiting, and no device, which may never end.
+
+    Raises:
+        OSError: It cannot be read, or is something else.
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 -- the caller closes it
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "it is no file of bytes")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def new_chain_id(now: float, process: int) -> str:

@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from agentid.record.audit.canonical import canonical
-from agentid.record.audit.chain_files import ACCESS_TYPE
+from agentid.record.audit.chain_files import ACCESS_TYPE, open_file
 from agentid.record.audit.checkpoint import Checkpoint
 from agentid.record.audit.merkle import CompactRange, leaf_hash
 from agentid.record.audit.record_line import LINK, MAX_LINE
@@ -96,7 +96,7 @@ def check_chunk(chunk: Chunk, keys: Sequence[PublicKey]) -> ChunkResult:
     Raises:
         OSError: The file cannot be read.
     """
-    with open(chunk.path, "rb") as file:  # noqa: PTH123 -- plain values only
+    with open_file(chunk.path) as file:
         file.seek(chunk.begin)
         *lines, rest = file.read(chunk.end - chunk.begin).split(b"\n")
     bad_notes = [(i, why) for i, (_, note) in enumerate(chunk.notes) for why in [_refusal(note, keys)] if why]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from agentid.record.audit.chain_files import open_file
 from agentid.record.audit.chunk_check import link_of
 from agentid.record.audit.merkle import leaf_hash
 from agentid.record.audit.record_line import MAX_LINE
@@ -46,7 +47,7 @@ def cut_file(path: Path, size: int, *, chunk_bytes: int = CHUNK_BYTES) -> Iterat
     Raises:
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         begin = 0
         while begin < size:
             end = min(begin + chunk_bytes, size)

@@ -7,9 +7,12 @@ The last may be torn, when whoever wrote it was killed: then it is the beginning
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from agentid.record.audit.chain_files import open_file
 
 __all__ = ["Remainder", "is_torn_checkpoint", "read_notes"]
 
@@ -34,25 +37,27 @@ class Remainder(NamedTuple):
     is_last: bool
 
 
-def read_notes(path: Path, size: int | None = None) -> Iterator[str | Remainder]:
+def read_notes(path: Path, size: int | None = None, *, may_be_pipe: bool = False) -> Iterator[str | Remainder]:
     """
     Read notes one by one, and whatever is left behind the last whole one.
 
     Args:
         path: The file.
         size: Look at so many bytes only.
+        may_be_pipe: Read it even if it is no file of bytes, and may keep its reader waiting.
 
     Raises:
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
-        left = path.stat().st_size if size is None else size
+    with path.open("rb") if may_be_pipe else open_file(path) as file:
+        left = sys.maxsize if size is None else size
         lines: list[bytes] = []
         length = 0
         blank = signed = False
         while left > 0:
             line = file.readline(min(MAX_NOTE, left))
             if not line:
+                left = 0
                 break
             left -= len(line)
             length += len(line)
@@ -71,13 +76,13 @@ def read_notes(path: Path, size: int | None = None) -> Iterator[str | Remainder]
                 break
         if not lines:
             return
-        rest = b"".join(lines)
-        whole = _decoded(rest) if left == 0 and signed and rest.endswith(b"\n") and lines[-1] != b"\n" else None
+        rest, is_last = b"".join(lines), left == 0 or (size is None and not file.read(1))
+        whole = _decoded(rest) if is_last and signed and rest.endswith(b"\n") and lines[-1] != b"\n" else None
         if whole is not None and len(lines) >= 3:
             # All but the empty line after it: whoever wrote it was stopped one byte early.
             yield whole
             return
-        yield Remainder(rest, is_last=left == 0)
+        yield Remainder(rest, is_last=is_last)
 
 
 def is_torn_checkpoint(remainder: Remainder, origin: str) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentid.errors import AuditTamperedError, ConfigurationError, quote
-from agentid.record.audit.chain_files import ChainFiles, list_chains
+from agentid.record.audit.chain_files import ChainFiles, list_chains, open_file
 from agentid.record.audit.checkpoint import Checkpoint, decode_hash
 from agentid.record.audit.chunk_check import link_of
 from agentid.record.audit.merkle import leaf_hash
@@ -227,7 +227,7 @@ def _nodes(files: ChainFiles, keys: Sequence[PublicKey]) -> Iterator[tuple[int, 
 
 def _lines_of(files: ChainFiles) -> Iterator[bytes]:
     for number in files.segments:
-        with files.segment(number).open("rb") as file:
+        with open_file(files.segment(number)) as file:
             for line in file:
                 if line.endswith(b"\n"):
                     yield line[:-1]

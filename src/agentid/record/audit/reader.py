@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from agentid.errors import Error
-from agentid.record.audit.chain_files import ChainFiles, list_chains
+from agentid.record.audit.chain_files import ChainFiles, list_chains, open_file
 from agentid.record.audit.record_line import parse_timestamp
 from agentid.resource import Resource, ResourcePattern
 
@@ -121,7 +121,7 @@ class AuditReader:
     def _records(self, files: ChainFiles) -> Iterator[Record]:
         for number in files.segments:
             path = files.segment(number)
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 file.seek(self._read.get(path, 0))
                 while (line := file.readline()).endswith(b"\n"):
                     self._read[path] = file.tell()

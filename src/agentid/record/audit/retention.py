@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from agentid.record.audit.append_file import is_held, sync_folder
 from agentid.record.audit.chain_check import ChainCheck, size_of
-from agentid.record.audit.chain_files import ChainFiles, list_chains
+from agentid.record.audit.chain_files import ChainFiles, list_chains, open_file
 from agentid.record.audit.merkle import CompactRange, leaf_hash
 from agentid.record.audit.record_line import MAX_LINE, parse_timestamp, timestamp
 from agentid.record.audit.removal import Removal, read_removals
@@ -83,7 +83,7 @@ def _remove(
     for number in segments:
         path = files.segment(number)
         begin = tree.end
-        with path.open("rb") as file:
+        with open_file(path) as file:
             for line in file:
                 if line.endswith(b"\n"):
                     leaf = leaf_hash(line[:-1])
@@ -115,7 +115,7 @@ def _old_segments(files: ChainFiles, before: float) -> list[int]:
 def _youngest(path: Path) -> float | None:
     """When the last record of a file was written; None if it has none that can be read."""
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(max(0, size - 2 * (MAX_LINE + 1)))
         *lines, _ = file.read().split(b"\n")
     try:
@@ -126,7 +126,7 @@ def _youngest(path: Path) -> float | None:
 
 
 def _first_record(path: Path) -> int:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return int(json.loads(file.readline())["data"]["chain"]["seq"])
 
 

@@ -113,12 +113,12 @@ def check_chains(
 def _list(folder: Path) -> tuple[list[ChainFiles], dict[str, int], list[str]]:
     """List chains; how long files of checkpoints are is looked at before records are, which come first."""
     chains, _ = list_chains(folder)
-    sizes = {files.chain: files.checkpoints.stat().st_size for files in chains if files.has_checkpoints}
+    sizes = {files.chain: size_of(files.checkpoints) for files in chains if files.has_checkpoints}
     again, strangers = list_chains(folder)
     for files in again:
         # What was begun in between is looked at next time.
         if files.chain not in sizes and files.has_checkpoints:
-            sizes[files.chain] = files.checkpoints.stat().st_size
+            sizes[files.chain] = size_of(files.checkpoints)
     return again, sizes, strangers
 
 
@@ -154,11 +154,15 @@ def _anchor_notes(anchor: str | os.PathLike[str]) -> Iterator[tuple[str | Remain
     if isinstance(anchor, str) and "\n" in anchor:
         yield anchor, "the anchor"
         return
-    path = Path(anchor)
+    path, empty = Path(anchor), True
     try:
-        for note in read_notes(path):
+        for note in read_notes(path, may_be_pipe=True):
             yield note, str(path)
+            empty = False
     except OSError as failure:
         raise ConfigurationError(
             f"The anchor {quote(path)} cannot be read", why=failure.strerror or type(failure).__name__
         ) from None
+    if empty:
+        # Whoever emptied it must not make it look as if the log had been compared.
+        raise ConfigurationError(f"The anchor {quote(path)} holds no checkpoint")

@@ -1,0 +1,143 @@
+"""
+The part of an authority that takes things back, and says to others what was taken back.
+
+INVARIANT: what was taken back is written down before it counts as done. Where it cannot be written it counts in this
+process all the same, and whoever asked for it is told that it counts nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from agentid.errors import ConfigurationError, quote
+from agentid.identity.agent import Agent
+from agentid.identity.credential import Credential
+from agentid.identity.grant import Grant
+from agentid.identity.inputs import times
+from agentid.identity.revocation import StatusReference, name_of
+
+if TYPE_CHECKING:
+    from agentid.identity.revocation_store import RevocationStore
+    from agentid.identity.trust import TrustAnchor
+    from agentid.signing import Signer
+
+__all__ = ["Revoker"]
+
+MAX_STATUS_TTL: Final = timedelta(hours=1)
+
+
+class Revoker:
+    """
+    Takes back what an authority issued. Safe in several threads.
+
+    Args:
+        trust: The authority's anchor.
+        store: Where it is written down; without one, it is known to the anchor alone.
+        status_uri: Where the list of statuses will be published.
+        clock: Gives Unix seconds.
+    """
+
+    __slots__ = ("_clock", "_status_uri", "_store", "_trust")
+
+    def __init__(
+        self,
+        trust: TrustAnchor,
+        store: RevocationStore | None,
+        status_uri: str | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._trust = trust
+        self._store = store
+        self._status_uri = status_uri
+        self._clock = clock
+
+    def revoke(self, target: Agent | Credential | Grant | str) -> None:
+        """See `Authority.revoke`."""
+        ids: tuple[str, ...] = ()
+        names: tuple[str, ...] = ()
+        expires_at = 0
+        if isinstance(target, str):
+            names = (name_of(target, self._trust.trust_domain),)
+        else:
+            ids, expires_at = self._ids(target)
+        written = False
+        try:
+            if self._store is not None:
+                self._store.revoke(ids=ids, names=names, expires_at=expires_at, now=self._clock())
+                written = self._store.is_shared
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"{error.what}, so what was revoked counts in this process alone", why=error.why, fix=error.fix
+            ) from None
+        finally:
+            # A name that is written down is read back and not kept here, so that whoever lifts it lifts it everywhere.
+            self._trust.revoke(*ids, names=() if written else names)
+        if names and written:
+            self._trust.ask_again()
+
+    def reinstate(self, name: str) -> None:
+        """See `Authority.reinstate`."""
+        path = name_of(name, self._trust.trust_domain)
+        known = self._trust.is_name_revoked(path)
+        if self._store is not None:
+            known = self._store.lift(path, now=self._clock()) or known
+        if not known:
+            raise ConfigurationError(
+                f"Nothing was reinstated: {quote(path)} is not revoked",
+                why="only what was revoked by its name is; an agent that was revoked by itself is issued again",
+            )
+        self._trust.reinstate(path)
+
+    def references(self, *token_ids: str, name: str, expires_at: int) -> list[StatusReference | None]:
+        """
+        Give each new token of an agent its place in the list of statuses; `None`, where none is published.
+
+        Raises:
+            ConfigurationError: This could not be written down.
+        """
+        if self._status_uri is None or self._store is None:
+            return [None for _ in token_ids]
+        places = self._store.give_places(token_ids, name=name, expires_at=expires_at, now=self._clock())
+        return [StatusReference(place, self._status_uri) for place in places]
+
+    def status_list(self, signer: Signer | None, ttl: timedelta) -> str:
+        """See `Authority.status_list`."""
+        from agentid.identity.status_list import write_status_list  # few programs publish one
+
+        if self._status_uri is None or self._store is None:
+            raise ConfigurationError(
+                "There is no list of statuses",
+                why="the authority does not know where it would be published",
+                fix="Open it with status_uri=, on the command line pass `--uri`",
+            )
+        if signer is None:
+            raise ConfigurationError(
+                "There is no list of statuses",
+                why="the authority has no key for it, and nobody made one",
+                fix="Open it by `Authority.open`, with status_uri=",
+            )
+        now, ends = times(self._clock(), ttl, MAX_STATUS_TTL)
+        return write_status_list(
+            self._store.listed(now=now),
+            signer,
+            uri=self._status_uri,
+            trust_domain=self._trust.trust_domain,
+            now=now,
+            ttl=ends - now,
+        )
+
+    def _ids(self, target: object) -> tuple[tuple[str, ...], int]:
+        """The ids that take a target back, and when nothing of it can be alive any more."""
+        if isinstance(target, Agent) and target.id.trust_domain == self._trust.trust_domain:
+            return target.own_ids, math.ceil(target.expires_at.timestamp())
+        if isinstance(target, Credential) and target.id.trust_domain == self._trust.trust_domain:
+            return target.token_ids, target.expires_at
+        if isinstance(target, Grant):
+            return (target.token_id,), target.expires_at
+        raise ConfigurationError(
+            "Nothing was revoked",
+            why="it is no agent, credential or grant of this trust domain, and no name of an agent",
+        )

@@ -1,0 +1,196 @@
+"""`agentid identity revoke` and `status`: a kill switch, and a list that others read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from agentid import Agent, Authority, TrustAnchor
+from agentid.errors import CredentialRevokedError
+
+URI = "https://acme.example/status/1"
+CONFIGURATION = f"""\
+trust_domain = "acme.example"
+authority = "keys/authority.pem"
+status_uri = "{URI}"
+
+[agents.support-bot]
+allow = ["read:crm/customers/*"]
+"""
+
+
+@pytest.fixture
+def saved(run, folder):
+    """An agent that was issued on the command line, and its file."""
+    (folder / "agentid.toml").write_text(CONFIGURATION, encoding="utf-8")
+    assert 0 == run("identity", "issue", "support-bot").code
+    return Path("keys/agents/support-bot.json")
+
+
+def verifies(run, file):
+    return run("identity", "verify", file).code == 0
+
+
+def test_an_agent_file_is_revoked(run, saved):
+    assert verifies(run, saved)
+    ran = run("identity", "revoke", saved)
+
+    assert (0, "") == (ran.code, ran.err)
+    assert (
+        "revoked spiffe://acme.example/agent/support-bot, as it was issued to keys/agents/support-bot.json\n" == ran.out
+    )
+    assert not verifies(run, saved)
+    run("identity", "issue", "support-bot", "--overwrite")
+    assert verifies(run, saved)
+
+
+def test_a_name_is_revoked_until_it_is_lifted(run, saved):
+    ran = run("identity", "revoke", "support-bot")
+    assert (0, "revoked everything called support-bot\n") == (ran.code, ran.out)
+    run("identity", "issue", "support-bot", "--overwrite")
+    assert not verifies(run, saved)
+    assert "--lift" in run("identity", "verify", saved).err
+
+    ran = run("identity", "revoke", "support-bot", "--lift")
+    assert (0, "agents called support-bot are accepted again\n") == (ran.code, ran.out)
+    assert verifies(run, saved)
+    ran = run("identity", "revoke", "support-bot", "--lift")
+    assert (2, "") == (ran.code, ran.out)
+    assert "is not revoked" in ran.err
+
+
+def test_a_sub_agent_is_revoked_by_name_or_file(run, saved):
+    helper = Path("keys/agents/support-bot.helper.json")
+    assert 0 == run("identity", "delegate", saved, "helper", "--allow", "read:crm/customers/c-1").code
+    run("identity", "revoke", "support-bot/helper")
+    assert [True, False] == [verifies(run, saved), verifies(run, helper)]
+    run("identity", "revoke", "support-bot/helper", "--lift")
+    assert verifies(run, helper)
+    run("identity", "revoke", helper)
+    assert [True, False] == [verifies(run, saved), verifies(run, helper)]
+
+
+def test_an_encrypted_file_is_revoked_with_its_passphrase(run, saved, monkeypatch):
+    monkeypatch.setenv("AGENTID_PASSPHRASE", "correct horse battery")
+    assert 0 == run("identity", "issue", "support-bot", "--overwrite", "--encrypt").code
+
+    assert 0 == run("identity", "revoke", saved).code
+    assert not verifies(run, saved)
+
+
+def test_what_was_done_is_told_as_json(run, saved):
+    agent = Agent.load(saved)
+    for arguments, told in (
+        (("support-bot",), {"revoked": "support-bot"}),
+        (("support-bot", "--lift"), {"reinstated": "support-bot"}),
+        ((saved,), {"revoked": str(agent.id), "ids": list(agent.own_ids)}),
+    ):
+        assert told == json.loads(run("identity", "revoke", *arguments, "--json").out)
+
+
+def test_a_name_that_nobody_configured_is_revoked_and_doubted(run, saved):
+    """It may be issued elsewhere; it may also be a slip of the pen."""
+    ran = run("identity", "revoke", "suport-bot")
+    assert 0 == ran.code
+    assert "no agent of that name is configured. Did you mean `support-bot`?" in ran.out
+    for name in ("support-bot/helper", "spiffe://acme.example/agent/support-bot"):
+        assert "configured" not in run("identity", "revoke", name).out
+
+
+@pytest.mark.parametrize("name", ["", "a b", "..", "spiffe://other.example/agent/bot", "x" * 5000, "a\x00b"])
+def test_a_name_that_is_none_is_refused(run, saved, name):
+    ran = run("identity", "revoke", name)
+
+    assert (2, "") == (ran.code, ran.out)
+    assert 1 == ran.err.count("\n")
+    assert not Path("keys/authority.pem.revoked").exists() or verifies(run, saved)
+
+
+def test_an_agent_file_is_not_lifted(run, saved):
+    ran = run("identity", "revoke", saved, "--lift")
+
+    assert 2 == ran.code
+    assert "only a name" in ran.err
+
+
+@pytest.mark.parametrize("command", [("revoke", "bot"), ("status",)])
+def test_without_an_authority_nothing_is_made(run, folder, command):
+    ran = run("identity", *command)
+
+    assert 2 == ran.code
+    assert "there is no authority" in ran.err
+    assert [] == list(folder.iterdir())
+
+
+def test_a_list_is_printed_for_others_to_read(run, saved):
+    agent = Agent.load(saved)
+    run("identity", "revoke", saved)
+    ran = run("identity", "status")
+    assert 0 == ran.code
+    assert ran.out == f"{ran.out.strip()}\n"
+    jwks = json.loads(run("identity", "bundle").out)
+    trust = TrustAnchor.from_jwks(jwks, trust_domain="acme.example", status=lambda: ran.out)
+
+    with pytest.raises(CredentialRevokedError):
+        trust.verify_agent(agent)
+    assert {"status_list"} == json.loads(run("identity", "status", "--json").out).keys()
+
+
+def test_a_list_is_written_whole_and_replaced(run, saved):
+    """With the mode of any file that is published."""
+    for _ in range(2):
+        ran = run("identity", "status", "--out", "status.jwt", "--ttl", "30")
+        assert (0, "written to status.jwt, good for 150 seconds\n") == (ran.code, ran.out)
+    assert {"file": "status.jwt"} == json.loads(run("identity", "status", "--out", "status.jwt", "--json").out)
+    if os.name == "posix":
+        before = os.umask(0)
+        os.umask(before)
+        assert 0o666 & ~before == Path("status.jwt").stat().st_mode & 0o777
+    jwks = json.loads(run("identity", "bundle").out)
+    trust = TrustAnchor.from_jwks(jwks, trust_domain="acme.example", status="status.jwt")
+
+    assert trust.verify_agent(Agent.load(saved))
+    assert {"agentid.toml", "keys", "status.jwt"} == {path.name for path in Path().iterdir()}
+
+
+def test_a_list_that_cannot_be_written_is_one_line(run, saved):
+    for out in ("no/such/folder/status.jwt", "."):
+        ran = run("identity", "status", "--out", out)
+        assert (2, "") == (ran.code, ran.out)
+        assert 1 == ran.err.count("\n")
+
+
+def test_without_a_place_to_publish_there_is_no_list(run, saved, folder):
+    (folder / "agentid.toml").write_text(CONFIGURATION.replace("status_uri", "# status_uri"), encoding="utf-8")
+    ran = run("identity", "status")
+    assert 2 == ran.code
+    assert "--uri" in ran.err
+
+    assert 0 == run("identity", "status", "--uri", URI).code
+    assert 2 == run("identity", "status", "--uri", "status/1").code
+
+
+@pytest.mark.parametrize("ttl", ["0", "-1", "3601", "1.5", "x", "٣", "9" * 100])
+def test_the_time_until_the_next_list_is_whole_seconds(run, saved, ttl):
+    ran = run("identity", "status", "--ttl", ttl)
+
+    assert 2 == ran.code
+    assert "whole number of seconds from 1 to 3600" in ran.err
+
+
+@pytest.mark.parametrize("uri", ['"status/1"', "1", '""', '"https://a b"'])
+def test_a_place_that_is_no_uri_is_an_error_with_its_line(run, saved, folder, uri):
+    (folder / "agentid.toml").write_text(f'trust_domain = "acme.example"\nstatus_uri = {uri}\n', encoding="utf-8")
+    ran = run("identity", "show")
+
+    assert 2 == ran.code
+    assert "line 2" in ran.err
+
+
+def test_an_agent_that_is_issued_says_where_its_status_is(run, saved):
+    authority = Authority.open("keys/authority.pem", trust_domain="acme.example")
+
+    assert URI == authority.trust.verify_agent(Agent.load(saved)).credential.status.uri

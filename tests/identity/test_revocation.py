@@ -1,0 +1,413 @@
+"""Taking back: an agent, a credential, a grant or a name, here and in every anchor that reads it from elsewhere."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
+from agentid.identity import Authority, TrustAnchor
+from agentid.identity.revocation import NOTHING, POLL, Reading, Revoked
+
+URI = "https://acme.example/status/1"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "keys" / "authority.pem"
+
+
+@pytest.fixture
+def opened(path, clock):
+    """Open the authority once more, as another process would."""
+    return lambda **settings: Authority.open(path, trust_domain="acme.example", clock=clock, **settings)
+
+
+@pytest.fixture(params=["in memory", "in a file", "another opened it", "published"])
+def way(request, opened, clock):
+    """An authority, an anchor that knows of what it revokes, and how long that takes."""
+    if request.param == "in memory":
+        authority = Authority.create("acme.example", clock=clock)
+        return authority, authority.trust, 0
+    authority = opened(status_uri=URI)
+    if request.param == "in a file":
+        return authority, authority.trust, 0
+    if request.param == "another opened it":
+        return authority, opened().trust, POLL
+    anchor = TrustAnchor.from_jwks(
+        authority.trust.to_jwks(), trust_domain="acme.example", clock=clock, status=authority.status_list
+    )
+    return authority, anchor, 60
+
+
+def is_good(anchor, agent):
+    try:
+        return anchor.verify_agent(agent) is not None
+    except CredentialRevokedError:
+        return False
+
+
+# --- what is taken back -------------------------------------------------------------------------------
+
+
+def test_an_agent_is_taken_back_with_what_is_below_it(way, clock):
+    authority, anchor, delay = way
+    bot = authority.issue("bot", allow=["read:a/*"])
+    helper = bot.delegate("helper", allow=["read:a/b"])
+    other = authority.issue("bot", allow=["read:a/*"])
+    assert [True, True, True] == [is_good(anchor, agent) for agent in (bot, helper, other)]
+
+    authority.revoke(bot)
+    clock.forward(delay)
+    assert [False, False, True] == [is_good(anchor, agent) for agent in (bot, helper, other)]
+    with pytest.raises(CredentialRevokedError):
+        anchor.verify_credential(bot.credential_token)
+    with pytest.raises(CredentialRevokedError):
+        anchor.verify_grant(helper.grant_chain)
+
+
+def test_a_sub_agent_is_taken_back_with_what_is_below_it_and_nobody_above(way, clock):
+    authority, anchor, delay = way
+    bot = authority.issue("bot", allow=["read:a/*"])
+    first, sibling = bot.delegate("first"), bot.delegate("sibling")
+    second = first.delegate("second")
+    authority.revoke(first)
+    clock.forward(delay)
+
+    assert [True, False, False, True] == [is_good(anchor, agent) for agent in (bot, first, second, sibling)]
+
+
+@pytest.mark.parametrize("part", ["credential", "grant"])
+def test_a_part_of_an_agent_is_taken_back(way, part, clock):
+    """Which takes the agent back, and what is below it."""
+    authority, anchor, delay = way
+    bot = authority.issue("bot")
+    verified = authority.trust.verify_agent(bot)
+    authority.revoke({"credential": verified.credential, "grant": verified.grant}[part])
+    clock.forward(delay)
+
+    assert not is_good(anchor, bot)
+    assert not is_good(anchor, bot.delegate("helper"))
+    if part == "grant":
+        assert anchor.verify_credential(bot.credential_token)
+    else:
+        assert anchor.verify_grant(bot.grant_chain)
+
+
+@pytest.mark.parametrize("of", ["credential", "grant"])
+def test_a_part_of_a_sub_agent_is_its_own_link(way, of, clock):
+    authority, anchor, delay = way
+    bot = authority.issue("bot")
+    helper = bot.delegate("helper")
+    authority.revoke(getattr(authority.trust.verify_agent(helper), of))
+    clock.forward(delay)
+
+    assert [True, False] == [is_good(anchor, agent) for agent in (bot, helper)]
+
+
+def test_a_jwt_svid_is_taken_back_with_its_agent(way, clock):
+    authority, anchor, delay = way
+    bot = authority.issue("bot")
+    svid = authority.jwt_svid(bot, audience="peer")
+    authority.revoke(bot)
+    clock.forward(delay)
+
+    with pytest.raises(CredentialRevokedError):
+        anchor.verify_jwt_svid(svid, audience="peer")
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["bot", "spiffe://acme.example/agent/bot", "SPIFFE://ACME.example/agent/bot"])
+def test_a_name_takes_back_every_agent_of_it(way, target, clock):
+    """Those that were issued, those that will be, and whatever is below them."""
+    authority, anchor, delay = way
+    before, other = authority.issue("bot"), authority.issue("bot2")
+    svid = authority.jwt_svid(before, audience="peer")
+    authority.revoke(target)
+    clock.forward(delay)
+    after = authority.issue("bot")
+
+    assert [False, False, True] == [is_good(anchor, agent) for agent in (before, after, other)]
+    assert [False, False] == [is_good(anchor, agent.delegate("helper")) for agent in (before, after)]
+    with pytest.raises(CredentialRevokedError):
+        anchor.verify_credential(after.credential_token)
+    with pytest.raises(CredentialRevokedError):
+        anchor.verify_jwt_svid(svid, audience="peer")
+
+
+def test_the_name_of_a_sub_agent_takes_back_that_and_what_is_below_it(way, clock):
+    authority, anchor, delay = way
+    bot = authority.issue("bot")
+    authority.revoke("bot/helper")
+    clock.forward(delay)
+    helper = bot.delegate("helper")
+
+    assert [True, False, False, True, True] == [
+        is_good(anchor, agent)
+        for agent in (bot, helper, helper.delegate("more"), bot.delegate("helpers"), authority.issue("helper"))
+    ]
+
+
+def test_a_name_that_is_lifted_is_good_again(way, clock):
+    """But not what was taken back by itself."""
+    authority, anchor, delay = way
+    bot, other = authority.issue("bot"), authority.issue("bot")
+    authority.revoke("bot")
+    authority.revoke(other)
+    clock.forward(delay)
+    assert [False, False] == [is_good(anchor, agent) for agent in (bot, other)]
+
+    authority.reinstate("bot")
+    clock.forward(delay)
+    assert [True, False] == [is_good(anchor, agent) for agent in (bot, other)]
+
+
+def test_who_is_refused_by_name_learns_which_and_how_it_is_lifted(authority):
+    authority.revoke("bot")
+    helper = authority.issue("bot").delegate("helper")
+
+    with pytest.raises(CredentialRevokedError, match=r"all that is called `bot` was.*reinstate.*--lift"):
+        authority.trust.verify_agent(helper)
+
+
+@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize("name", ["bot", "helper", "bot/helper2", "bot2"])
+def test_only_a_name_that_was_revoked_is_lifted(opened, clock, store, name):
+    """A slip of the pen must not look like success."""
+    authority = opened() if store else Authority.create("acme.example", clock=clock)
+    authority.revoke("bot/helper")
+
+    with pytest.raises(ConfigurationError, match="Nothing was reinstated"):
+        authority.reinstate(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "/", "bot/", "/bot", "bot//helper", ".", "..", "bot/..", "bot\n", "b t", "é", "*", "bot/*", "b" * 129,
+        "spiffe://acme.example", "spiffe://acme.example/bot", "spiffe://acme.example/agent",
+        "https://acme.example/agent/bot",
+        "spiffe://other.example/agent/bot", "spiffe://acme.example/agent/bot/", "spiffe://acme.example/service/bot",
+        "\x00", "b" * 1_000_000,
+    ],
+)  # fmt: skip
+def test_a_name_that_can_be_nobodys_is_refused(authority, name):
+    """Whoever stops an agent must hear that it was not stopped."""
+    generation = authority.trust.generation
+    for attempt in (authority.revoke, authority.reinstate):
+        with pytest.raises(ConfigurationError) as caught:
+            attempt(name)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 600
+
+    assert generation == authority.trust.generation
+
+
+def test_something_of_another_trust_domain_is_not_ours_to_revoke(authority, clock):
+    other = Authority.create("other.example", clock=clock)
+    agent = other.issue("bot")
+
+    for target in (agent, other.trust.verify_agent(agent).credential):
+        with pytest.raises(ConfigurationError, match="Nothing was revoked"):
+            authority.revoke(target)
+
+
+def test_the_names_of_an_anchor_can_be_asked_for(authority):
+    authority.revoke("bot")
+    assert authority.trust.is_name_revoked("bot")
+    assert not authority.trust.is_name_revoked("bot/helper")
+
+
+# --- across processes ---------------------------------------------------------------------------------
+
+
+def test_what_was_revoked_is_revoked_after_a_restart(opened):
+    authority = opened()
+    bot, helper = authority.issue("bot"), authority.issue("other").delegate("helper")
+    authority.revoke(bot)
+    authority.revoke("other/helper")
+    again = opened()
+
+    assert [False, False] == [is_good(again.trust, agent) for agent in (bot, helper)]
+    assert not is_good(again.trust, again.issue("other").delegate("helper"))
+
+
+def test_another_process_knows_within_a_second(opened, clock):
+    """Not before it is time to look, by the clock that was passed in."""
+    authority, other = opened(), opened()
+    bot = authority.issue("bot")
+    assert is_good(other.trust, bot)
+    authority.revoke(bot)
+
+    assert clock.now + POLL == other.trust.due
+    clock.forward(POLL - 0.25)
+    assert is_good(other.trust, bot)
+    clock.forward(0.25)
+    assert not is_good(other.trust, bot)
+
+
+def test_a_name_is_lifted_by_another_process(opened, clock):
+    authority, other = opened(), opened()
+    bot = authority.issue("bot")
+    authority.revoke("bot")
+    other.reinstate("bot")
+    assert is_good(other.trust, bot)
+    clock.forward(POLL)
+
+    assert is_good(authority.trust, bot)
+
+
+def test_a_clock_that_was_set_back_asks_at_once(opened, clock):
+    authority, other = opened(), opened()
+    bot = authority.issue("bot")
+    assert is_good(other.trust, bot)
+    authority.revoke(bot)
+    clock.forward(-1)
+
+    assert not is_good(other.trust, bot)
+
+
+def test_the_generation_counts_up_only_if_something_has_changed(opened, clock):
+    """With a store and without one: a session that is counted up verifies its agent anew."""
+    authority, other = opened(), opened()
+    for _ in range(3):
+        other.trust.look()
+        clock.forward(POLL)
+    assert 0 == other.trust.generation
+    authority.revoke("bot")
+    other.trust.look()
+    seen = other.trust.generation
+    clock.forward(POLL)
+    other.trust.look()
+    assert seen == other.trust.generation
+
+    authority.revoke("bot2")
+    clock.forward(POLL)
+    other.trust.look()
+    assert seen < other.trust.generation
+
+
+def test_an_id_that_the_store_has_is_not_kept_twice(opened, clock):
+    """Or memory would grow with each agent that was ever revoked."""
+    authority = opened()
+    for _ in range(3):
+        authority.revoke(authority.issue("bot"))
+    assert 9 == len(authority.trust._revocations._ids)
+    clock.forward(POLL)
+    authority.trust.look()
+
+    assert 0 == len(authority.trust._revocations._ids)
+
+
+# --- a source that does not answer ---------------------------------------------------------------------
+
+
+class Source:
+    """Says whatever a test wants it to say."""
+
+    def __init__(self):
+        self.answer = Revoked()
+        self.asked = 0
+
+    def read(self, now, keys):
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Reading(self.answer, now + 10)
+
+
+@pytest.fixture
+def source():
+    return Source()
+
+
+@pytest.fixture
+def anchor(authority, source, clock):
+    return TrustAnchor("acme.example", authority.trust.keys, clock=clock, source=source)
+
+
+def test_nothing_is_accepted_while_nothing_is_known(anchor, source, bot, clock):
+    """And everything again once it is."""
+    assert is_good(anchor, bot)
+    torn = CredentialError("The list was refused", why="it is torn", fix="Mend it")
+    for error in (torn, OSError(5, "secret"), ValueError()):
+        source.answer = error
+        clock.forward(10)
+        for _ in range(2):
+            for attempt in (
+                lambda: anchor.verify_agent(bot),
+                lambda: anchor.verify_credential(bot.credential_token),
+                lambda: anchor.verify_grant(bot.grant_chain),
+            ):
+                with pytest.raises(CredentialError, match="what was revoked cannot be known") as caught:
+                    attempt()
+                assert type(caught.value) is CredentialError
+                assert "secret" not in str(caught.value)
+        if isinstance(error, CredentialError):
+            assert "the list was refused: it is torn. Mend it" in str(caught.value)
+        source.answer = Revoked()
+        clock.forward(POLL)
+        assert is_good(anchor, bot)
+
+
+def test_what_was_revoked_here_is_revoked_also_while_nothing_is_known(anchor, source, bot):
+    """Whoever reads the error should learn what is certain."""
+    source.answer = OSError()
+    anchor.revoke(*bot.own_ids)
+
+    with pytest.raises(CredentialRevokedError):
+        anchor.verify_agent(bot)
+
+
+def test_a_source_is_asked_once_for_each_time_that_it_is_due(anchor, source, bot, clock):
+    for _ in range(5):
+        is_good(anchor, bot)
+    assert 1 == source.asked
+    clock.forward(9.9)
+    is_good(anchor, bot)
+    assert 1 == source.asked
+    clock.forward(0.1)
+    is_good(anchor, bot)
+    assert 2 == source.asked
+    source.answer = OSError()
+    clock.forward(10)
+    for _ in range(5):
+        with pytest.raises(CredentialError):
+            anchor.verify_agent(bot)
+    assert 3 == source.asked
+
+
+def test_a_change_between_good_and_unknown_counts_up(anchor, source, bot, clock):
+    """Whoever remembers a result has to look again."""
+    source.answer = NOTHING
+    is_good(anchor, bot)
+    seen = [anchor.generation]
+    for answer in (OSError(), NOTHING):
+        source.answer = answer
+        clock.forward(10)
+        anchor.look()
+        seen.append(anchor.generation)
+
+    assert sorted(set(seen)) == seen
+
+
+def test_a_clock_that_says_nothing_is_refused(anchor, bot, clock):
+    clock.now = float("nan")
+
+    with pytest.raises(CredentialError):
+        anchor.verify_agent(bot)
+
+
+def test_what_was_revoked_is_kept_a_day_longer_than_it_lives(opened, clock):
+    """For clocks that are wrong; a clock that is set back does not make it good."""
+    authority = opened()
+    bot = authority.issue("bot", ttl=timedelta(minutes=1))
+    authority.revoke(bot)
+    clock.forward(60 + 24 * 3600)
+    authority.revoke("other")
+    assert opened().trust.ask_again() is None
+    clock.now -= 60 + 24 * 3600
+    assert not is_good(opened().trust, bot)
