@@ -419,12 +419,17 @@ def test_what_a_tool_touches_lies_below_it(notes):
 def test_the_agent_is_granted_what_its_task_needs_and_no_more(notes):
     """Each permission that is allowed is used, and none reaches beyond the folder and the workspace."""
     told = []
-    outcome = run_demo(notes, on_start=lambda world, agent: told.append((world, agent)))
-    [(world, agent)] = told
+    outcome = run_demo(notes, on_start=lambda world, agents: told.append((world, agents)))
+    [(world, (agent, reader))] = told
     used = {record.permission for record in outcome.records if record.effect == "allow"}
 
     assert set(agent["allow"]) == used
     assert ["write:mail/outbox/*@acme.example"] == agent["ask"]
+    # The sub-agent really is one: a part of the grant, handed on by the agent itself.
+    assert ["spiffe://acme.example/agent/support-bot"] == reader["delegated_by"]
+    assert (agent["allow"][:2], []) == (reader["allow"], reader["ask"])
+    assert {reader["id"]} == {r.agent_id for r in outcome.records if r.permission in reader["allow"]}
+    assert {2} == {len(r.delegation) for r in outcome.records if r.agent_id == reader["id"]}
     for permission in agent["allow"]:
         path = re.fullmatch(r"\w+:(?:file|sqlite)://(/.*)", permission)
         assert path is None or path[1].startswith((str(world.folder), str(world.workspace)))

@@ -114,6 +114,7 @@ def test_the_header_says_who_and_what_they_may(notes, outcomes, capsys, monkeypa
     assert "table   order items; 100%, 2 rows, in a copy of shop.db\n" in printed
     assert "support-bot  spiffe://acme.example/agent/support-bot, owner team:support, until 20" in printed
     assert "asks    write:mail/outbox/*@acme.example (a person, each time)\n" in printed
+    assert "reader  a sub-agent that is handed the documents and nothing else\n" in printed
     for permission in ("read:documents/**", "read:file://…/notes/**", "read:crm/order items; 100%25"):
         assert permission in printed.partition("support-bot")[0]
 
@@ -175,7 +176,11 @@ def test_json_is_one_object_a_line_for_each_record_and_the_outcome_last(notes, o
     assert [record.span_id for record in ran.records] == [record["span_id"] for record in records]
     assert [record.effect for record in ran.records] == [record["effect"] for record in records]
     assert ["delete:crm/order items; 100%25"] in [record["accesses"] for record in records]
-    assert {"spiffe://acme.example/agent/support-bot"} == {record["agent"] for record in records}
+    bot = "spiffe://acme.example/agent/support-bot"
+    who = {(record["tool"], record["agent"]) for record in records}
+    # Documents are read by a sub-agent, and nothing else is done by it.
+    assert {("read_document", f"{bot}/reader")} == {(t, a) for t, a in who if t == "read_document"}
+    assert {bot} == {agent for tool, agent in who if tool in {"read_message", "query", "send_mail", "drop_table"}}
     assert outcome["attack_refused"] is True
     assert outcome["tables_before"] == outcome["tables_after"]
     assert {"made": len(records), "endpoint": "", "sent": 0} == outcome["spans"]

@@ -141,7 +141,7 @@ def _record(record: AccessRecord) -> dict[str, Any]:
 # --- before -----------------------------------------------------------------------------------------
 
 
-def _print_start(world: World, agent: dict[str, Any]) -> None:
+def _print_start(world: World, agents: list[dict[str, Any]]) -> None:
     from agentid.demo.run import TASK
 
     documents = _many(len(world.documents), "document")
@@ -152,9 +152,11 @@ def _print_start(world: World, agent: dict[str, Any]) -> None:
     print_line(f"task    {TASK}")
     print_line(f"folder  {where}; inbox, {_many(len(world.messages), 'message')}")
     print_line(f"table   {plain(world.table)}, {_many(world.tables()[world.table], 'row')}, {whose}")
+    agent, reader = agents
     _print_columns("may     ", agent["allow"])
     for permission in agent["ask"]:
         print_line(f"asks    {permission} (a person, each time)")
+    print_line(f"{reader['name']}  a sub-agent that is handed the documents and nothing else")
     print_line()
     until = f"{agent['expires_at'][:16].replace('T', ' ')} UTC"
     print_line(f"{paint(agent['name'], 'bold')}  {agent['id']}, owner {agent['owner']}, until {until}")

@@ -11,6 +11,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -66,6 +67,7 @@ class GullibleAgent:
 
     Attributes:
         after_each: Called after each thing that it tried.
+        reading: Inside of what this gives its sub-agent acts, which reads documents and can do nothing else.
         refusals: What it tried and was refused, in order.
         failures: What went wrong in a tool, as names of exceptions, in order.
         orders: The instructions it found and obeys.
@@ -74,6 +76,7 @@ class GullibleAgent:
     tools: Tools
     world: World
     after_each: Callable[[], None]
+    reading: Callable[[], AbstractContextManager[object]]
     refusals: list[Refusal] = field(default_factory=list[Refusal])
     failures: list[str] = field(default_factory=list[str])
     orders: list[Order] = field(default_factory=list[Order])
@@ -81,8 +84,9 @@ class GullibleAgent:
     def work(self) -> None:
         """Read everything, look up customers, obey, report, answer."""
         read: dict[str, str] = {}
-        for name in self.world.documents:
-            self._try(lambda name=name: read.__setitem__(name, self.tools.read_document(name)))
+        with self.reading():
+            for name in self.world.documents:
+                self._try(lambda name=name: read.__setitem__(name, self.tools.read_document(name)))
         for name in self.world.messages:
             self._try(lambda name=name: read.__setitem__(name, self.tools.read_message(name)))
         rows: list[dict[str, object]] = []

@@ -93,7 +93,7 @@ def grants(world: World) -> tuple[list[str], list[str]]:
 def run_demo(
     folder: Path | None = None,
     *,
-    on_start: Callable[[World, dict[str, Any]], None] | None = None,
+    on_start: Callable[[World, list[dict[str, Any]]], None] | None = None,
     on_tree: Callable[[SpanNode], None] | None = None,
     approver: Approver | None = None,
     evidence: Path | None = None,
@@ -103,7 +103,7 @@ def run_demo(
 
     Args:
         folder: Only read.
-        on_start: Called with the world and the agent's public description before it begins.
+        on_start: Called with the world and the public descriptions of the agent and its sub-agent before they begin.
         on_tree: Called with each tool call and what it touched, once it has ended.
         approver: Is asked before a mail goes out.
         evidence: A folder that keeps the audit log and the public keys that it can be verified with. By default they
@@ -146,10 +146,12 @@ def run_demo(
             observers=[records.append],
             tracer_provider=pipeline.provider,
         )
-        worker = GullibleAgent(make_tools(guard, world), world, show)
+        # Documents are read by a sub-agent that may do nothing else, whatever they tell it to do.
+        reader = bot.delegate("reader", allow=allow[:2], purpose="reads documents")
+        worker = GullibleAgent(make_tools(guard, world), world, show, lambda: guard.acting_as(reader, task=TASK))
         before = world.tables()
         if on_start is not None:
-            on_start(world, bot.describe())
+            on_start(world, [bot.describe(), reader.describe()])
         with guard.acting_as(bot, task=TASK):
             worker.work()
         after, mails = world.tables(), tuple(world.mails())
