@@ -150,7 +150,9 @@ class Permission(Frozen):
         return self.resource.matches(_need(resource, Resource)) and self.satisfied_by(arguments)
 
     def satisfied_by(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether each constrained argument is there and allowed."""
+        """Whether each constrained argument is there and allowed; what is no table of arguments has none."""
+        if type(arguments) is not dict and not isinstance(arguments, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return not self.constraints
         return all(
             name in arguments and constraint.allows(arguments[name]) for name, constraint in self.constraints.items()
         )

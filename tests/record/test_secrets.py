@@ -198,7 +198,8 @@ def test_no_secret_comes_out_when_everything_that_records_fails(trove):
     audit = MemoryAudit()
     with acting_as("bot", allow=["read:crm/**"], audit=audit) as world:
         audit.broken = RuntimeError(SECRET)
-        world.guard.observers = (observer, world.records.append)
+        # Past the guard, which lets nobody exchange them: the helper has no way to pass one that fails.
+        object.__setattr__(world.guard, "observers", (observer, world.records.append))
         everything(trove, world)
 
     assert SECRET not in trove.text()

@@ -77,6 +77,10 @@ class Tool:
             )
         if isinstance(sinks, str):
             raise ConfigurationError(f"`sinks` of tool {quote(self.name)} is text", fix=f"Write sinks={{{sinks!r}}}")
+        if not isinstance(sinks, Collection) or not all(isinstance(sink, str) for sink in sinks):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"`sinks` of tool {quote(self.name)} is no set of names", fix='Write sinks={"to", "amount"}'
+            )
         check_names(sinks, parameters, what="sink", tool=self.name)
         self.sinks = frozenset(sinks)
         self.span_name = f"{names.EXECUTE_TOOL} {self.name}"

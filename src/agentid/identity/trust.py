@@ -91,6 +91,8 @@ class TrustAnchor:
     ) -> None:
         if not isinstance(leeway, int | float) or not 0 <= leeway <= MAX_LEEWAY:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("The leeway was refused", fix=f"Use 0 to {MAX_LEEWAY} seconds")
+        if not callable(clock):
+            raise ConfigurationError("The clock was refused", why="it cannot be called", fix="Pass `time.time`")
         self.trust_domain = parse_trust_domain(trust_domain)
         self.generation = 0
         self._bundle = Bundle(_some(keys), sequence)
@@ -267,7 +269,7 @@ class TrustAnchor:
 
     def is_revoked(self, token_id: str) -> bool:
         """Say whether *token_id* is known to be revoked."""
-        return self._revocations.has(token_id)
+        return type(token_id) is str and self._revocations.has(token_id)
 
     def is_name_revoked(self, name: str) -> bool:
         """Say whether the agents with this name are known to be revoked."""
@@ -291,7 +293,7 @@ class TrustAnchor:
 
     def verify_jwt_svid(self, token: str, *, audience: str, now: Now = None) -> Credential:
         """
-        Verify who an agent is by its JWT-SVID, which has to be for *audience* and nobody else.
+        Verify who an agent is by its JWT-SVID, ours or of another issuer, for *audience* and nobody else.
 
         Raises:
             CredentialExpiredError: It was good once.
@@ -393,7 +395,10 @@ class _Forked:
 
 
 def _some(keys: Iterable[PublicKey]) -> KeySet:
-    found = keys if isinstance(keys, KeySet) else KeySet(keys)
+    try:
+        found = keys if isinstance(keys, KeySet) else KeySet(keys)
+    except (AttributeError, TypeError):
+        raise ConfigurationError("The trust anchor was refused", why="its keys are not a list of `PublicKey`") from None
     if not found:
         raise ConfigurationError("The trust anchor was refused", why="it has no key, so it could verify nothing")
     return found

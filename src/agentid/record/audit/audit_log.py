@@ -112,7 +112,7 @@ class AuditLog:
         self._signer = signer
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as failure:
+        except (OSError, ValueError) as failure:  # its name is not one
             raise _unavailable(failure) from failure
         options = ChainOptions(
             durability == "disk", checkpoint_records, checkpoint_seconds, segment_bytes, segment_age.total_seconds()
