@@ -92,7 +92,11 @@ class TrustAnchor:
         if not isinstance(leeway, int | float) or not 0 <= leeway <= MAX_LEEWAY:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("The leeway was refused", fix=f"Use 0 to {MAX_LEEWAY} seconds")
         if not callable(clock):
-            raise ConfigurationError("The clock was refused", why="it cannot be called", fix="Pass `time.time`")
+            raise ConfigurationError(
+                "The clock was refused",
+                why="it cannot be called",
+                fix="Leave it out, or pass a function without arguments",
+            )
         self.trust_domain = parse_trust_domain(trust_domain)
         self.generation = 0
         self._bundle = Bundle(_some(keys), sequence)
