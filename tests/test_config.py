@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agentid.config import AgentEntry, Config, DataRule, FlowRule, Limit, PlaceRule
-from agentid.config_reader import MAX_BYTES, find, parse, read
+from agentid.config_reader import MAX_BYTES, MAX_PYPROJECT, find, parse, read
 from agentid.errors import ConfigurationError, MissingExtraError
 from agentid.permission import Permission
 from agentid.resource import ResourcePattern
@@ -457,7 +457,7 @@ def test_files_that_cannot_be_read(tmp_path):
     assert why_not(tmp_path / "latin.toml") == "cannot read `latin.toml`: line 2 is not UTF-8. Save it as UTF-8"
     assert why_not(tmp_path / "utf16.toml") == "cannot read `utf16.toml`: line 1 is not UTF-8. Save it as UTF-8"
     assert why_not(tmp_path / "bom.toml").startswith("bom.toml, line 1: the file starts with a byte order mark")
-    assert why_not(tmp_path / "large.toml") == "cannot read `large.toml`: it is larger than 1024 KiB"
+    assert why_not(tmp_path / "large.toml") == "cannot read `large.toml`: it is larger than 64 KiB"
     assert why_not(tmp_path / "bad.toml") == "bad.toml, line 2: this is not valid TOML: Invalid value"
     assert why_not(tmp_path / "a\0b") == "cannot read `a\\x00b`: it is no path"
     assert why_not(tmp_path / ("x" * 5000)).startswith("cannot read `xxx")
@@ -562,7 +562,7 @@ def test_a_start_that_is_a_file_or_does_not_exist_still_has_folders_above(tree):
         "tool = ['agentid']",
         "broken = [agentid",
         "# agentid\n" + "a." * 50 + "b = 1",
-        "#" * (MAX_BYTES + 1),
+        "#" * (MAX_PYPROJECT + 1),
     ],
 )
 def test_a_pyproject_of_others_is_passed_by(tree, text):

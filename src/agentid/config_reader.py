@@ -45,7 +45,9 @@ __all__ = ["find", "parse", "read"]
 
 FILE: Final = "agentid.toml"
 PYPROJECT: Final = "pyproject.toml"
-MAX_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 1 << 16
+MAX_PYPROJECT: Final = 1 << 20
+"""That file belongs to other tools, too."""
 
 _OUR_TABLE: Final = re.compile(r"""^[ \t]*\[*[ \t]*["']?tool["']?[ \t]*\.[ \t]*["']?agentid\b(?!-)""", re.MULTILINE)
 
@@ -119,11 +121,12 @@ def _text(path: Path) -> str:
         if not stat.S_ISREG(mode):
             raise _cannot_read(path, "it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file")
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            most = MAX_PYPROJECT if path.name == PYPROJECT else MAX_BYTES
+            raw = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    if len(raw) > MAX_BYTES:
-        raise _cannot_read(path, f"it is larger than {MAX_BYTES // 1024} KiB")
+    if len(raw) > most:
+        raise _cannot_read(path, f"it is larger than {most // 1024} KiB")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:

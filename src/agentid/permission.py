@@ -151,7 +151,7 @@ class Permission(Frozen):
 
     def satisfied_by(self, arguments: Mapping[str, Any]) -> bool:
         """Whether each constrained argument is there and allowed; what is no table of arguments has none."""
-        if type(arguments) is not dict and not isinstance(arguments, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(cast("object", arguments), dict | Mapping):  # a dict first: asking an ABC costs more
             return not self.constraints
         return all(
             name in arguments and constraint.allows(arguments[name]) for name, constraint in self.constraints.items()
