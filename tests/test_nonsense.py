@@ -13,6 +13,7 @@ def tool(to):
 
 
 NONSENSE = [
+    lambda _: Authority.create("acme.example", clock="noon"),
     lambda _: requires("write:mail/{to}", sinks=5)(tool),
     lambda _: requires("write:mail/{to}", sinks={5})(tool),
     lambda _: requires("write:mail/{to}", sinks=iter(["to"]))(tool),

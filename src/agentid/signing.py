@@ -297,7 +297,7 @@ class KeySet:
     @classmethod
     def from_jwks(cls, jwks: object) -> KeySet:
         """
-        Read a decoded JWKS strictly; entries for uses or key types unknown to us are skipped.
+        Read a decoded JWKS strictly; entries for uses or kinds of keys unknown to us are skipped.
 
         Raises:
             CredentialError: The set is malformed, publishes a private key, repeats a key or an id, or
@@ -348,7 +348,7 @@ def _read_again(jwk: dict[str, str], use: str) -> PublicKey:
 def _published_key(entry: object) -> PublicKey | None:
     members = _jwk_members(entry)
     use, kty = members.get("use"), members.get("kty")
-    if use not in names.KEY_USES or kty not in _CURVES:
+    if use not in names.KEY_USES or kty not in _CURVES or members.get("crv") in ("P-384", "P-521", "Ed448"):
         return None
     if "kid" not in members:
         raise _bad_key("it has no `kid`")

@@ -224,6 +224,10 @@ def test_a_store_of_another_form_is_no_answer(store, path, change):
     connection.close()
 
     refusal(RevocationStore(path))
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError):
+        RevocationStore(path).revoke(ids=["b"], names=["other"], expires_at=NOW + 60, now=NOW)
+    assert before == path.read_bytes()
 
 
 @posix

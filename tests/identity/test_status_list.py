@@ -643,6 +643,30 @@ def test_a_list_hangs_on_the_key_that_signed_it(publisher, clock):
     assert "no key of its issuer" in refusal(anchor, publisher.issue("bot"))
 
 
+def test_a_list_does_not_outlive_its_keys_where_a_new_one_cannot_be_fetched(publisher, clock):
+    """It was verified with keys that are no more, and nobody knows whether it would be with these."""
+    answers = [publisher.status_list()]
+    anchor = TrustAnchor.from_jwks(
+        publisher.trust.to_jwks(), trust_domain="acme.example", clock=clock, status=answers.pop
+    )
+    bot = publisher.issue("bot")
+    assert anchor.verify_agent(bot)
+    publisher.rotate()
+    anchor.refresh(publisher.trust.to_jwks())
+
+    assert "could not be fetched" in refusal(anchor, bot)
+
+
+@pytest.mark.parametrize("use", ["wit-svid", "jwt-svid", "agentid-grant"])
+def test_an_anchor_takes_no_list_that_a_key_for_something_else_signed(authority, keys, bot, clock, use):
+    token = signed(keys[use])
+    anchor = TrustAnchor.from_jwks(
+        authority.trust.to_jwks(), trust_domain="acme.example", clock=clock, status=lambda: token
+    )
+
+    assert "no key of its issuer" in refusal(anchor, bot)
+
+
 def test_a_list_is_read_also_where_the_key_of_the_credential_was_replaced(publisher, clock):
     anchor = TrustAnchor.from_jwks(
         publisher.trust.to_jwks(), trust_domain="acme.example", clock=clock, status=publisher.status_list

@@ -28,14 +28,14 @@ from agentid.identity.key_ring import KeyRing
 from agentid.identity.key_store import KeyStore, PublishedKeys
 from agentid.identity.revocation_store import RevocationStore
 from agentid.identity.revoker import Revoker
-from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, encode
+from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, MAX_OWN_SVID, encode
 from agentid.identity.trust import TrustAnchor
 from agentid.permission import Permission, permissions
 from agentid.signing import PrivateKey, Secret, Signer
 
 __all__ = ["Authority"]
 
-MAX_SVID_TTL: Final = timedelta(seconds=JWT_SVID.max_lifetime)
+MAX_SVID_TTL: Final = timedelta(seconds=MAX_OWN_SVID)
 
 _STORE_SUFFIX: Final = ".revoked"
 
@@ -55,6 +55,8 @@ class Authority(Secret):
         status_uri: str | None = None,
     ) -> None:
         self._store = signers if isinstance(signers, KeyStore) else KeyStore(KeyRing(MappingProxyType(dict(signers))))
+        if not callable(clock):
+            raise ConfigurationError("The clock was refused", why="it cannot be called", fix="Leave it out")
         self._clock = clock
         bundle = self._store.published(clock()).bundle
         self._trust = TrustAnchor(

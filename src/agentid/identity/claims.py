@@ -33,6 +33,7 @@ __all__ = [
     "AgentClaim",
     "CredentialClaims",
     "DelegatedClaims",
+    "ForeignSvidClaims",
     "GrantClaims",
     "JwtSvidClaims",
     "StatusClaim",
@@ -130,6 +131,19 @@ class JwtSvidClaims(_Agent):
 
 class _Strict(BaseModel):
     model_config = _CONFIG
+
+
+class ForeignSvidClaims(_Strict):
+    """What SPIFFE asks of a JWT-SVID, whoever issued it. Whatever else it says, says nothing here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    sub: str
+    aud: _Plain | list[_Plain]
+    # Read and bounded by `Lifetime` before any claim is.
+    exp: int
+    iat: int = 0
+    jti: _Plain = ""
 
 
 class _KeyConfirmation(_Strict):

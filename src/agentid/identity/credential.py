@@ -16,7 +16,7 @@ from agentid import names
 from agentid.errors import CredentialError
 from agentid.identity.agent_id import AgentId
 from agentid.identity.revocation import StatusReference
-from agentid.identity.token import CREDENTIAL, JWT_SVID, TokenKind, refused
+from agentid.identity.token import CREDENTIAL, JWT_SVID, MAX_OWN_SVID, TokenKind, refused
 from agentid.signing import ES256, PublicKey
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class Credential:
 
     Attributes:
         id: The agent's SPIFFE ID.
-        token_id: The token's `jti`.
+        token_id: The token's `jti`; a JWT-SVID that others issued may have none, and is empty in what follows.
         instance: This issue of the agent; revoking the agent revokes it.
         owner: Who answers for the agent, such as `team:support`.
         purpose: What it is for.
-        issued_at: Unix seconds.
+        issued_at: Unix seconds; 0 where its issuer does not say.
         expires_at: Unix seconds; at this moment it is over.
         key_id: The thumbprint of the key that proves it.
         key: That key; a JWT-SVID only names it.
@@ -73,7 +73,8 @@ class Credential:
     @property
     def token_ids(self) -> tuple[str, ...]:
         """The ids of which any one, revoked, takes this back."""
-        return (self.token_id, self.instance)
+        # What others issued has no instance, and perhaps no id: nothing is revoked for the lack of one.
+        return (self.token_id, self.instance) if self.instance else (self.token_id,) if self.token_id else ()
 
     def to_claims(self) -> dict[str, Any]:
         """Give the claims of the WIT that says this."""
@@ -136,12 +137,19 @@ class Credential:
         """
         Read the claims of a JWT-SVID for *audience*.
 
+        One that says what only ours say has to be as ours are. Any other needs what SPIFFE asks for and no more, and
+        says who its holder is, and nothing else.
+
         Raises:
             CredentialError: They are not a JWT-SVID's, contradict each other, or are for somebody else.
         """
+        if names.AGENT_CLAIM not in claims:
+            return cls._foreign(claims, audience)
         svid = _readers()[1](claims)
         if svid["aud"] != audience:
             raise refused(JWT_SVID, "it is for another audience")
+        if svid["exp"] - svid["iat"] > MAX_OWN_SVID:
+            raise refused(JWT_SVID, f"it must end within {MAX_OWN_SVID} seconds")
         agent = svid["agent"]
         return cls(
             id=_subject(svid["sub"], svid["iss"], agent["name"], JWT_SVID),
@@ -154,6 +162,21 @@ class Credential:
             key_id=svid["cnf"]["jkt"],
             type="jwt-svid",
         )
+
+    @classmethod
+    def _foreign(cls, claims: dict[str, Any], audience: str) -> Credential:
+        from agentid.identity.claims import ForeignSvidClaims, read  # loads pydantic
+
+        svid = read(ForeignSvidClaims, claims, JWT_SVID)
+        if svid.aud not in (audience, [audience]):
+            raise refused(JWT_SVID, "it is for another audience")
+        try:
+            agent_id = AgentId.parse(svid.sub)
+        except CredentialError:
+            raise refused(JWT_SVID, "its `sub` is not a SPIFFE ID") from None
+        if str(agent_id) != svid.sub or not agent_id.path:
+            raise refused(JWT_SVID, "its `sub` is not the SPIFFE ID of an agent in its one spelling")
+        return cls(agent_id, svid.jti, "", "", "", svid.iat, svid.exp, "", type="jwt-svid")
 
 
 def issuer(trust_domain: str) -> str:

@@ -133,7 +133,8 @@ class Revoker:
         """The ids that take a target back, and when nothing of it can be alive any more."""
         if isinstance(target, Agent) and target.id.trust_domain == self._trust.trust_domain:
             return target.own_ids, math.ceil(target.expires_at.timestamp())
-        if isinstance(target, Credential) and target.id.trust_domain == self._trust.trust_domain:
+        # What others issued may have no id, and is revoked by its name alone.
+        if isinstance(target, Credential) and target.token_ids and target.id.trust_domain == self._trust.trust_domain:
             return target.token_ids, target.expires_at
         if isinstance(target, Grant):
             return (target.token_id,), target.expires_at

@@ -11,6 +11,8 @@ Decoding applies RFC 8725 in full, in this order, and refuses at the first doubt
 6. the signature; only then are the claims read, as strict JSON;
 7. `iat`, `nbf` and `exp`, whole numbers, within the longest lifetime of this kind.
 
+A JWT-SVID may be of another issuer, and SPIFFE asks for less: `kid`, `typ` and `iat` may be missing.
+
 What a claim means is not known here. PyJWT does the signature (`agentid.signing`), and none of the
 rest: it accepts any `typ`, repeated members, `NaN`, padding, a missing `exp` and a string for `exp`.
 """
@@ -33,6 +35,9 @@ __all__ = ["CREDENTIAL", "GRANT", "JWT_SVID", "Lifetime", "TokenKind", "decode",
 
 MAX_TIME: Final = 253_402_300_799
 """The last second of the year 9999; what lies beyond cannot be shown as a date."""
+
+MAX_OWN_SVID: Final = 300
+"""Seconds that a JWT-SVID of ours lives, at most: whoever has it can pass for the agent."""
 
 _MAX_HEADER: Final = 1024
 _SHAPE: Final = "it is not three segments of base64url"
@@ -60,7 +65,7 @@ class _Header(NamedTuple):
     """What a header says that passed: with which key it was signed, and how."""
 
     alg: str
-    kid: str
+    kid: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +82,7 @@ class TokenKind:
         algs: Which algorithms may sign it.
         max_lifetime: Seconds from `iat` to `exp`, at most.
         max_size: Characters, at most.
+        is_standard: Others issue it, too: `kid`, `typ` and `iat` may be missing, and `typ` may be `JOSE`.
     """
 
     name: str
@@ -85,11 +91,15 @@ class TokenKind:
     algs: frozenset[str]
     max_lifetime: int
     max_size: int = 16 * 1024
+    is_standard: bool = False
 
 
 # SPIFFE allows no EdDSA for credentials and SVIDs.
 CREDENTIAL: Final = TokenKind("credential", names.CREDENTIAL_TYP, names.CREDENTIAL_USE, frozenset({ES256}), 24 * 3600)
-JWT_SVID: Final = TokenKind("JWT-SVID", names.JWT_SVID_TYP, names.JWT_SVID_USE, frozenset({ES256}), 300)
+# Ours live no longer than `MAX_OWN_SVID`; how long others let theirs live is theirs to say, within a day.
+JWT_SVID: Final = TokenKind(
+    "JWT-SVID", names.JWT_SVID_TYP, names.JWT_SVID_USE, frozenset({ES256}), 24 * 3600, is_standard=True
+)
 # A hundred thousand permissions fit into a grant, which is what the index of `agentid.policy` is built for.
 GRANT: Final = TokenKind(
     "grant", names.GRANT_TYP, names.GRANT_USE, frozenset({ES256, ED25519}), 24 * 3600, max_size=8 * 1024 * 1024
@@ -111,7 +121,12 @@ class Lifetime:
     @classmethod
     def of(cls, claims: Mapping[str, Any], kind: TokenKind) -> Lifetime:
         """Read `iat`, `nbf` and `exp`; a `bool`, a fraction or text is none of them."""
-        issued, expires = _second(claims, "iat", kind), _second(claims, "exp", kind)
+        expires = _second(claims, "exp", kind)
+        if kind.is_standard and "iat" not in claims:
+            # It was issued at some time: no earlier than the longest lifetime of its kind before its end.
+            issued = max(expires - kind.max_lifetime, 0)
+        else:
+            issued = _second(claims, "iat", kind)
         starts = _second(claims, "nbf", kind) if "nbf" in claims else issued
         if not 0 < expires - issued <= kind.max_lifetime:
             raise refused(kind, f"it must end after it was issued and within {kind.max_lifetime} seconds")
@@ -183,12 +198,8 @@ def decode(
     alg, kid = _header(head, kind)
     if alg not in kind.algs:
         raise refused(kind, "its algorithm is not allowed")
-    key = keys.get(kid)
-    if key is None:
-        raise refused(kind, "no key of its issuer has its `kid`")
-    if key.alg != alg:
-        raise refused(kind, "its algorithm is not its key's")
-    if not key.verify(signing_input, signature):
+    possible = [key for key in keys.values() if key.alg == alg] if kid is None else [_key(kid, alg, keys, kind)]
+    if not any(key.verify(signing_input, signature) for key in possible):
         raise refused(kind, "its signature does not verify")
     claims = _object(payload, kind)
     lifetime = Lifetime.of(claims, kind)
@@ -243,13 +254,24 @@ def _split(token: object, kind: TokenKind) -> tuple[bytes, bytes, bytes, bytes]:
 @lru_cache(maxsize=128)
 def _header(segment: bytes, kind: TokenKind) -> _Header:
     header = _object(_unsegment(segment, kind), kind)
-    if header.keys() != _HEADER or not all(isinstance(value, str) for value in header.values()):
+    wanted = (_HEADER & header.keys()) | {"alg"} if kind.is_standard else _HEADER
+    if header.keys() != wanted or not all(isinstance(value, str) for value in header.values()):
         raise refused(kind, "its header must have `alg`, `kid` and `typ`, and nothing else")
-    if header["typ"].lower().removeprefix("application/") != kind.typ.lower():
+    typ = header.get("typ", kind.typ).lower().removeprefix("application/")
+    if typ != kind.typ.lower() and not (kind.is_standard and typ == "jose"):
         raise refused(kind, f"its `typ` is not `{kind.typ}`")
-    if not is_key_id(header["kid"]):
+    if "kid" in header and not is_key_id(header["kid"]):
         raise refused(kind, "its `kid` is not one")
-    return _Header(header["alg"], header["kid"])
+    return _Header(header["alg"], header.get("kid"))
+
+
+def _key(kid: str, alg: str, keys: Mapping[str, PublicKey], kind: TokenKind) -> PublicKey:
+    key = keys.get(kid)
+    if key is None:
+        raise refused(kind, "no key of its issuer has its `kid`")
+    if key.alg != alg:
+        raise refused(kind, "its algorithm is not its key's")
+    return key
 
 
 def _object(data: bytes, kind: TokenKind) -> dict[str, Any]:

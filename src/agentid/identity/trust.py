@@ -19,7 +19,6 @@ from dataclasses import replace
 from datetime import timedelta
 from threading import Lock
 from typing import Any, Final, TypeVar
-from weakref import ref
 
 from agentid.errors import ConfigurationError, CredentialError
 from agentid.identity.agent import Agent
@@ -30,6 +29,7 @@ from agentid.identity.delegation import sub_agent
 from agentid.identity.grant import Grant
 from agentid.identity.moment import Now, seconds
 from agentid.identity.possession import Possession
+from agentid.identity.process_lock import call_in_children
 from agentid.identity.revocation import Revocations, RevocationSource
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, TokenKind
 from agentid.identity.verified_agent import VerifiedAgent
@@ -108,8 +108,7 @@ class TrustAnchor:
         self._watch = Watch()
         if source is not None:
             self._watch.add(self._look_at_revocations)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_Forked(self))
+        call_in_children(self.forked)
 
     @classmethod
     def from_jwks(
@@ -265,7 +264,12 @@ class TrustAnchor:
         self._verifier.forget()
 
     def forked(self) -> None:
-        """Begin anew in a child process; nothing that was revoked comes back."""
+        """
+        Begin anew in a child process; nothing that was revoked comes back.
+
+        Who was acting in the parent is not acting in the child: whatever remembers that an agent was verified has to
+        look again (`Session.check`). And a lock that somebody held there is held by nobody here.
+        """
         self._lock = Lock()
         self._watch = self._watch.anew()
         self._verifier = self._verifier.anew()
@@ -379,23 +383,6 @@ class TrustAnchor:
         # After the change, so that whoever sees the new number sees the change, too.
         with self._lock:
             self.generation += 1
-
-
-class _Forked:
-    """
-    Called in a child process: whatever remembers that an agent was verified has to look again.
-
-    Who was acting in the parent is not acting in the child (`Session.check`), and a lock that somebody held there is
-    held by nobody here.
-    """
-
-    def __init__(self, anchor: TrustAnchor) -> None:
-        self._anchor = ref(anchor)
-
-    def __call__(self) -> None:
-        anchor = self._anchor()
-        if anchor is not None:
-            anchor.forked()
 
 
 def _some(keys: Iterable[PublicKey]) -> KeySet:

@@ -95,8 +95,11 @@ class Verifier:
             raise refused(JWT_SVID, "it was to be verified for no audience", fix="Pass your own id as `audience`")
 
         def read(claims: dict[str, Any]) -> Credential:
-            self._check_issuer(claims, JWT_SVID)
-            return Credential.from_svid_claims(claims, audience=audience)
+            credential = Credential.from_svid_claims(claims, audience=audience)
+            # Not by its issuer: others call themselves what they like, and many say nothing.
+            if credential.id.trust_domain != self._trust_domain:
+                raise refused(JWT_SVID, "it is not of this trust domain")
+            return credential
 
         return self._token(JWT_SVID, text, keys, moment, cache=self._svids, key=(text, audience), read=read)
 

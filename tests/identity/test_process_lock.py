@@ -1,0 +1,33 @@
+"""The lock that a forked child does not find taken by a thread that it does not have."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from agentid.identity.process_lock import ProcessLock
+
+
+def test_one_thread_at_a_time_has_it():
+    lock = ProcessLock()
+    with lock:
+        assert not lock._lock.acquire(blocking=False)
+
+    assert lock._lock.acquire(blocking=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_its_own():
+    lock = ProcessLock()
+    with lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)  # ends a child that waits for ever
+            with lock:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+
+    assert 0 == status
