@@ -145,4 +145,6 @@ def _emit(logger: Logger, note: str) -> None:
         kind = getattr(sdk, "LogRecord")  # noqa: B009 -- later versions have none
         fields["attributes"]["event.name"] = CHECKPOINT_EVENT
         fields["resource"] = getattr(logger, "resource", None)
+        # Nor did its exporter send a record that named no trace.
+        fields.update(trace_id=0, span_id=0)
     logger.emit(kind(**fields))
