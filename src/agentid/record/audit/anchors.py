@@ -146,5 +146,5 @@ def _emit(logger: Logger, note: str) -> None:
         fields["attributes"]["event.name"] = CHECKPOINT_EVENT
         fields["resource"] = getattr(logger, "resource", None)
         # Nor did its exporter send a record that named no trace.
-        fields.update(trace_id=0, span_id=0)
+        fields.update(trace_id=0, span_id=0, trace_flags=0)
     logger.emit(kind(**fields))
