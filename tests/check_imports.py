@@ -33,6 +33,7 @@ HEAVY = (
     "pydantic",
     "pytest",
     "sqlalchemy",
+    "sqlglot",
     "starlette",
     "trio",
     "wrapt",
