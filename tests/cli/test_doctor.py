@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import sys
 
 import pytest
+from systems import needs_posix
 
 from agentid import Authority
 
@@ -21,8 +21,6 @@ owner = "team:support"
 allow = ["read:crm/customers/*"]
 ask = ["write:mail/outbox/*"]
 """
-
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="file modes of POSIX")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from command_line import agentid
+from systems import needs_posix
 
 from agentid import Agent, Authority
 from agentid.testing import SteppingClock
@@ -23,8 +24,6 @@ ttl_minutes = 30
 allow = ["read:crm/customers/*"]
 ask = ["write:mail/outbox/*"]
 """
-
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="file modes of POSIX")
 
 
 @pytest.fixture

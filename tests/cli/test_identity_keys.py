@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from datetime import datetime
 
 import pytest
 from command_line import agentid
+from systems import needs_posix
 
 from agentid import Agent, Authority, TrustAnchor
 
 CONFIGURATION = 'trust_domain = "acme.example"\nauthority = "keys/authority.pem"\n'
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="file modes of POSIX")
 
 
 @pytest.fixture

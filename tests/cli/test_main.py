@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from command_line import TIMEOUT, agentid, environment, on_terminal
+from systems import needs_posix
 
 COMMANDS = [
     [],
@@ -20,7 +21,6 @@ COMMANDS = [
     ["identity", "show"],
     ["identity", "verify"],
 ]
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="terminals and pipes of POSIX")
 
 
 # --- help -------------------------------------------------------------------------------------------

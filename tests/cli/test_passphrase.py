@@ -7,13 +7,13 @@ import os
 
 import pytest
 from command_line import agentid, on_terminal
+from systems import needs_posix
 
 from agentid import Agent
 from agentid.cli import passphrase as passphrase_module
 
 PASSPHRASE = "correct horse battery staple"
 ISSUE = ("identity", "issue", "bot", "--allow", "read:a/*")
-needs_terminal = pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_no_option_takes_a_passphrase(folder, run):
 # --- on a terminal ----------------------------------------------------------------------------------
 
 
-@needs_terminal
+@needs_posix
 def test_on_a_terminal_it_is_asked_for_twice_and_does_not_show(folder):
     typed = PASSPHRASE.encode() + b"\n"
     ran = on_terminal(
@@ -120,7 +120,7 @@ def test_on_a_terminal_it_is_asked_for_twice_and_does_not_show(folder):
     assert PASSPHRASE not in ran.out
 
 
-@needs_terminal
+@needs_posix
 def test_a_slip_while_typing_issues_nothing(folder):
     answers = (("new passphrase: ", b"one\n"), ("the same again: ", b"two\n"))
     ran = on_terminal(*ISSUE, "--encrypt", folder=folder, answers=answers)
@@ -130,7 +130,7 @@ def test_a_slip_while_typing_issues_nothing(folder):
     assert [] == list(folder.rglob("*.json"))
 
 
-@needs_terminal
+@needs_posix
 def test_nothing_typed_is_no_passphrase(folder):
     ran = on_terminal(
         *ISSUE, "--encrypt", folder=folder, answers=(("new passphrase: ", b"\n"), ("the same again: ", b"\n"))
@@ -143,7 +143,7 @@ def test_nothing_typed_is_no_passphrase(folder):
     assert "nothing was typed" in ran.out
 
 
-@needs_terminal
+@needs_posix
 def test_what_is_set_is_not_asked_for(folder):
     ran = on_terminal(*ISSUE, "--encrypt", folder=folder, AGENTID_PASSPHRASE=PASSPHRASE)
 

@@ -10,6 +10,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from systems import needs_posix
 
 from agentid.cli import main
 from agentid.demo import run as run_module
@@ -18,8 +19,6 @@ from agentid.errors import ConfigurationError
 from agentid.guard import ObserveOnlyGuard
 from agentid.policy import Decision, Rules
 from agentid.record import attributes as names
-
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="links, modes and file names of POSIX")
 
 
 def snapshot(folder):

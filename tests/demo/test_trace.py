@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 
 import pytest
 from command_line import agentid, on_terminal
+from systems import needs_posix
 
 from agentid.cli import demo, main
 from agentid.demo import run as run_module
 from agentid.record import attributes as names
-
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
 
 ROW = re.compile(
     r"[│├└─ ]*(?P<mark>[✓✗]) (?P<tool>\S+) +(?P<action>\S+) +(?P<what>\S.*?) +(?P<said>(allowed|refused).*?) +[\d.]+ ms"

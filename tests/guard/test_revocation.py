@@ -11,45 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from guard.watched_tools import async_stream, look_up, look_up_async, nothing_ran, ran, stream  # noqa: F401 -- nothing_ran is a fixture
 
-from agentid import Authority, Guard, ObserveOnlyGuard, TrustAnchor, requires
+from agentid import Authority, Guard, ObserveOnlyGuard, TrustAnchor
 from agentid.errors import CredentialError, CredentialRevokedError
 from agentid.identity.revocation import POLL
 from agentid.testing import SteppingClock
-
-ran = []
-
-
-@requires("read:crm/customers/{customer_id}")
-def look_up(customer_id):
-    ran.append(customer_id)
-    return customer_id
-
-
-@requires("read:crm/customers/{customer_id}")
-async def look_up_async(customer_id):
-    ran.append(customer_id)
-    return customer_id
-
-
-@requires("read:crm/customers/{customer_id}")
-def stream(customer_id):
-    for number in range(5):
-        ran.append(number)
-        yield number
-
-
-@requires("read:crm/customers/{customer_id}")
-async def async_stream(customer_id):
-    for number in range(5):
-        await asyncio.sleep(0)
-        ran.append(number)
-        yield number
-
-
-@pytest.fixture(autouse=True)
-def nothing_ran():
-    ran.clear()
 
 
 class Way:

@@ -6,39 +6,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from guard.watched_tools import async_stream, look_up, nothing_ran, ran, stream  # noqa: F401 -- nothing_ran is a fixture
 
-from agentid import Authority, Guard, ObserveOnlyGuard, TrustAnchor, TrustAnchors, requires
+from agentid import Authority, Guard, ObserveOnlyGuard, TrustAnchor, TrustAnchors
 from agentid.errors import ConfigurationError, CredentialError
 from agentid.testing import SteppingClock
 
-ran = []
 EMERGENCY = timedelta(0)
-
-
-@requires("read:crm/customers/{customer_id}")
-def look_up(customer_id):
-    ran.append(customer_id)
-    return customer_id
-
-
-@requires("read:crm/customers/{customer_id}")
-def stream(customer_id):
-    for number in range(5):
-        ran.append(number)
-        yield number
-
-
-@requires("read:crm/customers/{customer_id}")
-async def async_stream(customer_id):
-    for number in range(5):
-        await asyncio.sleep(0)
-        ran.append(number)
-        yield number
-
-
-@pytest.fixture(autouse=True)
-def nothing_ran():
-    ran.clear()
 
 
 @pytest.fixture(params=["memory", "this process", "another process", "published"])

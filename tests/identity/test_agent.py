@@ -11,12 +11,11 @@ import stat
 import traceback
 
 import pytest
+from systems import needs_posix
 
 from agentid.errors import ConfigurationError, CredentialError, Error
 from agentid.identity import Agent, Authority
 from agentid.signing import PrivateKey
-
-posix = pytest.mark.skipif(os.name != "posix", reason="file modes")
 
 
 @pytest.fixture
@@ -132,7 +131,7 @@ def test_a_loaded_agent_is_the_same(bot, saved, trust):
     assert trust.verify_agent(bot) == trust.verify_agent(agent)
 
 
-@posix
+@needs_posix
 def test_a_saved_agent_is_for_its_owner_only(bot, tmp_path):
     """Whatever the umask says; and so are the folders that were made for it."""
     before = os.umask(0)
@@ -146,7 +145,7 @@ def test_a_saved_agent_is_for_its_owner_only(bot, tmp_path):
     assert ["bot.json"] == [file.name for file in (tmp_path / "a" / "b").iterdir()]
 
 
-@posix
+@needs_posix
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o777])
 def test_an_agent_that_others_can_get_at_is_not_loaded(saved, mode):
     """The error says what to do."""

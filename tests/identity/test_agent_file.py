@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import traceback
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from systems import needs_posix
 
 from agentid.errors import ConfigurationError, CredentialError, Error
 from agentid.identity import Agent
 from agentid.identity.agent_file import is_encrypted
 from agentid.signing import PrivateKey
 
-posix = pytest.mark.skipif(os.name != "posix", reason="file modes")
 PASSPHRASE = "correct horse battery staple"
 HERE = Path(".agentid", "agents")
 
@@ -94,7 +93,7 @@ def test_the_same_agent_is_encrypted_differently_each_time(bot, tmp_path):
     assert json.loads(one.read_text())["key"] != json.loads(two.read_text())["key"]
 
 
-@posix
+@needs_posix
 def test_an_encrypted_file_is_for_its_owner_alone_as_well(file):
     assert 0o600 == stat.S_IMODE(file.stat().st_mode)
     file.chmod(0o644)
@@ -179,7 +178,7 @@ def test_without_a_path_an_agent_is_saved_by_its_name_and_the_only_one_is_loaded
     assert trust.verify_agent(Agent.load())
 
 
-@posix
+@needs_posix
 def test_the_folder_that_is_made_is_for_the_owner_alone(here, bot):
     bot.save()
 
@@ -221,7 +220,7 @@ def test_saving_without_a_path_replaces_nothing_unless_asked(here, authority):
     assert second.describe() == Agent.load().describe()
 
 
-@posix
+@needs_posix
 def test_what_else_is_in_the_folder_is_not_an_agent(here, bot):
     bot.save()
     (HERE / "notes.txt").write_text("x")

@@ -9,13 +9,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from systems import needs_posix
 
 from agentid.errors import ConfigurationError
 from agentid.identity import Authority, private_file
 from agentid.identity.key_file import load_or_create_keys
 from agentid.signing import PrivateKey
 
-posix = pytest.mark.skipif(os.name != "posix", reason="file modes and owners")
 USES = ["wit-svid", "jwt-svid", "agentid-grant", "agentid-status", "agentid-audit"]
 
 
@@ -54,7 +54,7 @@ def test_a_missing_file_is_made_and_read_again(tmp_path):
     ]
 
 
-@posix
+@needs_posix
 def test_the_file_and_its_folders_are_for_the_owner_only(tmp_path):
     """Whatever the umask says; folders that were there are left as they are."""
     tmp_path.chmod(0o755)
@@ -68,7 +68,7 @@ def test_the_file_and_its_folders_are_for_the_owner_only(tmp_path):
     assert {tmp_path.name: 0o755, "a": 0o700, "b": 0o700, "authority.pem": 0o600} == modes
 
 
-@posix
+@needs_posix
 def test_the_file_is_never_readable_for_others_while_it_is_written(tmp_path, monkeypatch):
     """It has its mode from its first byte, and its name when its last is on disk."""
     seen = []
@@ -170,7 +170,7 @@ def test_threads_that_make_the_file_at_once_end_with_the_same_keys(tmp_path):
 # --- who can get at it ------------------------------------------------------------------------------
 
 
-@posix
+@needs_posix
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o644, 0o666, 0o777])
 def test_a_file_that_others_can_get_at_is_refused(path, mode):
     """The error names the command, and that the keys may be known already."""
@@ -179,7 +179,7 @@ def test_a_file_that_others_can_get_at_is_refused(path, mode):
     assert f"`chmod 600 {path}`" in refusal(path)
 
 
-@posix
+@needs_posix
 def test_a_path_cannot_forge_a_line_in_an_error(tmp_path):
     """Neither in what, nor in the command."""
     path = tmp_path / "a\n[ok] all is well"
@@ -189,7 +189,7 @@ def test_a_path_cannot_forge_a_line_in_an_error(tmp_path):
     assert "\\n[ok]" in refusal(path)
 
 
-@posix
+@needs_posix
 def test_a_link_of_our_own_is_followed(path, tmp_path):
     """As secrets are mounted."""
     link = tmp_path / "link.pem"
@@ -198,7 +198,7 @@ def test_a_link_of_our_own_is_followed(path, tmp_path):
     assert ids(path) == ids(link)
 
 
-@posix
+@needs_posix
 def test_a_link_to_a_file_that_others_can_get_at_is_refused(path, tmp_path):
     """The file counts, not the link."""
     link = tmp_path / "link.pem"
@@ -208,7 +208,7 @@ def test_a_link_to_a_file_that_others_can_get_at_is_refused(path, tmp_path):
     assert "chmod 600" in refusal(link)
 
 
-@posix
+@needs_posix
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("owned", ["link", "file"])
 def test_a_link_or_a_file_of_another_user_is_refused(path, tmp_path, owned):
@@ -220,7 +220,7 @@ def test_a_link_or_a_file_of_another_user_is_refused(path, tmp_path, owned):
     assert {"link": "a link made by another user", "file": "belongs to another user"}[owned] in refusal(link)
 
 
-@posix
+@needs_posix
 def test_the_owner_is_checked_without_root_too(path, monkeypatch):
     """By pretending to be somebody else."""
     monkeypatch.setattr(private_file.os, "geteuid", lambda: 12345)
@@ -235,7 +235,7 @@ def test_the_owner_is_checked_without_root_too(path, monkeypatch):
     assert "belongs to another user" in refusal(path)
 
 
-@posix
+@needs_posix
 def test_a_dangling_link_is_not_filled(tmp_path):
     """Whoever made it says where the keys would go."""
     link = tmp_path / "link.pem"
@@ -245,7 +245,7 @@ def test_a_dangling_link_is_not_filled(tmp_path):
     assert not (tmp_path / "elsewhere.pem").exists()
 
 
-@posix
+@needs_posix
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     """Nobody would ever write to it."""
     os.mkfifo(tmp_path / "pipe.pem", 0o600)
@@ -258,7 +258,7 @@ def test_a_folder_is_refused(tmp_path):
     assert "key file" in refusal(tmp_path)
 
 
-@posix
+@needs_posix
 def test_files_are_closed_whatever_they_hold(path, tmp_path):
     """Also when they are refused."""
     descriptors = Path("/proc/self/fd")
@@ -382,7 +382,7 @@ def test_a_file_that_is_too_large_is_refused(path):
     assert "larger than 65536 bytes" in refusal(path)
 
 
-@posix
+@needs_posix
 def test_a_file_that_says_it_is_small_is_read_no_further(path, monkeypatch):
     """Some files do not know their size."""
     path.write_text(path.read_text() + "#" * 64 * 1024)

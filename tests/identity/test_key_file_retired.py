@@ -8,13 +8,13 @@ import stat
 from datetime import timedelta
 
 import pytest
+from systems import needs_posix
 
 from agentid.errors import ConfigurationError
 from agentid.identity import key_file
 from agentid.identity.key_file import change_keys, load_or_create_keys, read_keys
 from agentid.signing import PrivateKey
 
-posix = pytest.mark.skipif(os.name != "posix", reason="file modes, and replacing a file that is open")
 NOW = 1_795_392_000
 DAY = timedelta(hours=24)
 
@@ -155,7 +155,7 @@ def test_a_replaced_key_has_the_algorithm_of_its_use(path):
 # --- writing ----------------------------------------------------------------------------------------
 
 
-@posix
+@needs_posix
 def test_the_file_stays_for_its_owner_alone_and_is_replaced_whole(path, monkeypatch):
     """A crash before the new one is on disk leaves the old one."""
     before = path.read_bytes()
@@ -190,7 +190,7 @@ def test_a_file_that_is_not_there_is_not_made_by_changing_it(tmp_path):
         change_keys(tmp_path / "nowhere" / "authority.pem", lambda ring: ring)
 
 
-@posix
+@needs_posix
 def test_what_a_link_leads_to_is_replaced_and_not_the_link(path, tmp_path):
     """As secrets are mounted."""
     link = tmp_path / "link.pem"
@@ -201,7 +201,7 @@ def test_what_a_link_leads_to_is_replaced_and_not_the_link(path, tmp_path):
     assert facts(changed) == facts(read_keys(path)) == facts(read_keys(link))
 
 
-@posix
+@needs_posix
 def test_a_file_that_others_can_get_at_is_not_changed(path):
     path.chmod(0o644)
     with pytest.raises(ConfigurationError, match="chmod 600"):

@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from systems import needs_fork
 
 from agentid.identity.process_lock import ProcessLock
 
@@ -18,7 +19,7 @@ def test_one_thread_at_a_time_has_it():
     assert lock._lock.acquire(blocking=False)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_has_its_own():
     lock = ProcessLock()

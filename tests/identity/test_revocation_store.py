@@ -11,8 +11,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from systems import needs_fork, needs_posix
 
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity import Authority
@@ -20,10 +22,8 @@ from agentid.identity import revocation_store as module
 from agentid.identity.revocation import POLL
 from agentid.identity.revocation_store import RevocationStore
 
-posix = pytest.mark.skipif(os.name != "posix", reason="file modes of POSIX")
-not_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-
 NOW = 1_795_392_000
+NOBODY = 65_534
 KEYS = None  # a store has no use for them
 
 
@@ -69,7 +69,7 @@ def test_no_store_says_that_nothing_was_revoked(path):
     assert not path.exists()
 
 
-@posix
+@needs_posix
 def test_a_store_is_private_whatever_the_umask(path):
     before = os.umask(0)
     try:
@@ -230,7 +230,7 @@ def test_a_store_of_another_form_is_no_answer(store, path, change):
     assert before == path.read_bytes()
 
 
-@posix
+@needs_posix
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o666])
 def test_a_store_that_others_can_get_at_is_no_answer(store, path, mode):
     """They may have taken a revocation out of it."""
@@ -240,15 +240,33 @@ def test_a_store_that_others_can_get_at_is_no_answer(store, path, mode):
         store.revoke(names=["other"], now=NOW)
 
 
-@posix
-@not_root
-def test_a_store_that_cannot_be_read_is_no_answer(store, path):
+@pytest.fixture
+def somebody():
+    """Be somebody for whom file modes hold, in a folder of their own: root may read everything."""
+    with TemporaryDirectory() as folder:
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            if is_root:
+                os.seteuid(0)
+
+
+@needs_posix
+def test_a_store_that_cannot_be_read_is_no_answer(somebody):
+    path = somebody / "authority.pem.revoked"
+    store = RevocationStore(path)
+    store.revoke(ids=["a"], names=["bot"], expires_at=NOW + 60, now=NOW)
     path.chmod(0)
 
     refusal(store)
+    refusal(RevocationStore(path))
 
 
-@posix
+@needs_posix
 def test_a_folder_a_pipe_or_a_link_that_leads_nowhere_is_no_answer(path):
     path.mkdir()
     assert "not an ordinary file" in refusal(RevocationStore(path))
@@ -356,6 +374,7 @@ def test_of_what_several_threads_revoke_at_once_nothing_is_lost(path):
 CRASH = """
 import os, sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from agentid.identity.revocation_store import RevocationStore
 store = RevocationStore(Path(sys.argv[1]))
 with store._writing(0) as connection:
@@ -378,14 +397,14 @@ def test_a_process_that_dies_in_the_middle_changes_nothing(store, path):
     assert ({"a"}, {"bot", "other"}) == known(path)
 
 
-@posix
+@needs_posix
 def test_the_journal_is_private_too(store, path):
     subprocess.run([sys.executable, "-c", CRASH, str(path)], check=False)
 
     assert 0o600 == stat.S_IMODE(path.with_name(f"{path.name}-journal").stat().st_mode)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_looks_and_revokes_by_itself(tmp_path):
     """Though it was forked while another thread was looking, and has no such thread."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from datetime import timedelta
 
 import pytest
+from systems import needs_fork
 
 from agentid.errors import ConfigurationError, CredentialError
 from agentid.identity import Authority, TrustAnchor
@@ -401,7 +401,7 @@ def test_keys_that_are_kept_elsewhere_are_not_rotated_here(keys, clock):
     assert is_good(authority.trust, agent)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@needs_fork
 def test_a_child_process_follows_whatever_a_thread_of_its_parent_was_doing(tmp_path):
     """Locks that it inherited are held by nobody."""
     code = """

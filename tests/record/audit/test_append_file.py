@@ -7,10 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from systems import needs_posix
 
 from agentid.record.audit.append_file import AppendFile, LostFileError, is_held
-
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="limits and file marks of POSIX")
 
 _LIMITED = """
 import os, resource, sys

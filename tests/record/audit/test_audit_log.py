@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from systems import needs_posix
 
 from agentid.errors import AccessDeniedError, AuditUnavailableError, ConfigurationError
 from agentid.guard import Guard, requires
@@ -23,7 +24,6 @@ from agentid.record.audit import AuditLog, verify_audit_log
 from agentid.record.audit.checkpoint import Checkpoint
 from agentid.signing import ED25519, PrivateKey
 
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="processes and files of POSIX")
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # on purpose, and with threads
 
 

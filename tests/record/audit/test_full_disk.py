@@ -8,11 +8,12 @@ import subprocess
 import sys
 
 import pytest
+from systems import needs_posix
 
 from agentid.errors import AuditUnavailableError
 from agentid.record.audit import verify_audit_log
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits and mounts of POSIX")
+pytestmark = needs_posix
 
 _LIMITED = """
 import json, resource, sys

@@ -10,13 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from systems import needs_posix
 
 from agentid.cli import main
 from agentid.errors import ConfigurationError
 from agentid.record.audit import FileAnchor, verify_audit_log
 from agentid.signing import ED25519, PrivateKey
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and devices of POSIX")
+pytestmark = needs_posix
 
 
 @pytest.fixture

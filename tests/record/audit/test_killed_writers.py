@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from systems import needs_posix
 
 from agentid.record.audit import verify_audit_log
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork of POSIX")
+pytestmark = needs_posix
 
 
 KILL_WRITERS = Path(__file__).with_name("kill_writers.py")

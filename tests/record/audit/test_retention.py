@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import pytest
+from systems import needs_posix
 
 from agentid.errors import ConfigurationError
 from agentid.record.audit import retention, verify_audit_log
 from agentid.record.audit.proof import check_inclusion, prove_consistency, prove_inclusion
 from agentid.signing import ED25519, PrivateKey
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="whether a process still writes cannot be told there")
+pytestmark = needs_posix
 
 DAY = timedelta(days=1)
 YEAR = timedelta(days=365)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 from hashlib import sha256
 
 import pytest
+from systems import needs_posix
 
 from agentid.errors import AuditTamperedError, ConfigurationError
 from agentid.identity import Authority
@@ -296,7 +296,7 @@ def test_a_file_renamed_into_another_chain_is_found(folder, trust):
     assert {"checkpoint", "changed"} == {kind for kind, _, _ in found(folder, trust)}
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a folder is no file of records there either, but says so differently")
+@needs_posix
 def test_a_file_that_cannot_be_read_is_named(folder, trust):
     path = only(folder, ".jsonl")
     path.unlink()

@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar, cast
 
 from agentid import names
 from agentid.record.audit.chunk_check import Chunk, ChunkResult, check_chunk
@@ -97,12 +97,12 @@ def _delegate(pool: SimpleQueue[subprocess.Popen[str]], chunk: Chunk, keys: Sequ
 
 def _ask(worker: subprocess.Popen[str], chunk: Chunk) -> ChunkResult | None:
     """Let a worker check a chunk; None if it cannot."""
-    if worker.stdin is None or worker.stdout is None:  # pragma: no cover -- they were asked for
-        return None
+    # Both are pipes: `_started` asks for them.
+    stdin, stdout = cast("IO[str]", worker.stdin), cast("IO[str]", worker.stdout)
     try:
-        worker.stdin.write(json.dumps(chunk) + "\n")
-        worker.stdin.flush()
-        answer: Any = json.loads(worker.stdout.readline())
+        stdin.write(json.dumps(chunk) + "\n")
+        stdin.flush()
+        answer: Any = json.loads(stdout.readline())
     except (OSError, ValueError):
         return None
     if answer is None:
