@@ -398,7 +398,7 @@ def test_every_action_and_every_constraint_is_documented():
 
 
 def test_the_keys_of_the_configuration_are_documented():
-    from agentid import config_reader
+    from agentid.config import reader as config_reader
 
     text = (DOCS / "configuration.md").read_text(encoding="utf-8")
     top = {row[0].strip("`") for row in rows_of(sections_of(text)["The file"])}

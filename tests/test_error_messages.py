@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 import agentid
-from agentid import config_reader
 from agentid.cli import _parser
+from agentid.config import reader as config_reader
 from agentid.guard import Session
 from agentid.permission import ACTIONS
 

@@ -7,7 +7,7 @@ Keys: what signs, what verifies, and how public keys are published.
 - A key that we make is known by its RFC 7638 thumbprint. Others may choose ids; each is unique in its set.
 - Private material never shows up in `repr`, cannot be pickled and cannot be copied.
 
-Not here: where keys are stored (`agentid.identity.key_file`) and what is signed
+Not here: where keys are stored (`agentid.identity.keys.key_file`) and what is signed
 (`agentid.identity.token`). PyJWT and `cryptography` do the mathematics.
 """
 

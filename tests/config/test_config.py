@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agentid.config import AgentEntry, Config, DataRule, FlowRule, Limit, PlaceRule
-from agentid.config_reader import MAX_BYTES, MAX_PYPROJECT, find, parse, read
+from agentid.config.reader import MAX_BYTES, MAX_PYPROJECT, find, parse, read
 from agentid.errors import ConfigurationError, MissingExtraError
 from agentid.permission import Permission
 from agentid.resource import ResourcePattern
@@ -644,7 +644,7 @@ def test_without_a_parser_only_a_pyproject_that_is_plainly_ours_matters(tree, mo
 def test_the_values_alone_load_no_parser():
     code = (
         "import sys, agentid.config;"
-        "print(sorted({'tomllib','tomli','pydantic','agentid.config_reader','agentid.config_toml'} & set(sys.modules)))"
+        "print(sorted({'tomllib','tomli','pydantic','agentid.config.reader','agentid.config.toml'} & set(sys.modules)))"
     )
 
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True)

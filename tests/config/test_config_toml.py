@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from agentid import config_toml
-from agentid.config_reader import parse
-from agentid.config_toml import Document, find_lines
+from agentid.config import toml as config_toml
+from agentid.config.reader import parse
+from agentid.config.toml import Document, find_lines
 from agentid.errors import ConfigurationError, MissingExtraError
 
 SOURCE = Path("/somewhere/agentid.toml")

@@ -15,7 +15,7 @@ from guard.watched_tools import async_stream, look_up, look_up_async, nothing_ra
 
 from agentid import Authority, Guard, ObserveOnlyGuard, TrustAnchor
 from agentid.errors import CredentialError, CredentialRevokedError
-from agentid.identity.revocation import POLL
+from agentid.identity.revocation.revoked import POLL
 from agentid.testing import SteppingClock
 
 

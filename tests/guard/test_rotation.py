@@ -160,7 +160,7 @@ def test_a_key_file_that_is_gone_stops_whoever_acts_and_one_that_is_back_lets_th
 
 
 def test_a_session_looks_at_the_file_twice_a_second_and_not_at_each_call(in_a_file, monkeypatch):
-    from agentid.identity import key_store
+    from agentid.identity.keys import key_store
 
     clock, _, authority, agent = in_a_file
     looked = []

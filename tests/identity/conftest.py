@@ -17,7 +17,7 @@ import pytest
 
 from agentid.errors import CredentialError
 from agentid.identity import Agent, Authority, TrustAnchor
-from agentid.identity.key_ring import KeyRing
+from agentid.identity.keys.key_ring import KeyRing
 from agentid.signing import PrivateKey
 
 NOW = 1_795_392_000

@@ -9,7 +9,7 @@ import pytest
 from agentid import TrustAnchors
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity import Agent, Authority, TrustAnchor
-from agentid.identity.key_ring import KeyRing
+from agentid.identity.keys.key_ring import KeyRing
 from agentid.signing import PublicKey
 
 from .conftest import segment  # isort: skip

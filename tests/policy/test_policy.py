@@ -166,7 +166,7 @@ def test_the_policy_package_reads_no_file_format_and_knows_no_key():
     code = (
         "import sys, agentid.policy;"
         "print(sorted({'tomllib','tomli','pydantic','jwt','cryptography','opentelemetry','asyncio','sqlite3','wrapt',"
-        "'agentid.config_reader','agentid.identity','agentid.record','agentid.guard'} & set(sys.modules)))"
+        "'agentid.config.reader','agentid.identity','agentid.record','agentid.guard'} & set(sys.modules)))"
     )
 
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True)

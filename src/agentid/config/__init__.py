@@ -134,7 +134,7 @@ class Config:
             ConfigurationError: The file is missing, unreadable or wrong; the message names file and line.
             MissingExtraError: This is Python 3.10 without the `toml` extra.
         """
-        from agentid.config_reader import read  # values alone need no reader
+        from agentid.config.reader import read  # values alone need no reader
 
         return read(_path(path))
 
@@ -148,7 +148,7 @@ class Config:
         Raises:
             ConfigurationError: The one that was found is wrong.
         """
-        from agentid.config_reader import find, read  # values alone need no reader
+        from agentid.config.reader import find, read  # values alone need no reader
 
         path = find(_path(start))
         return None if path is None else read(path)

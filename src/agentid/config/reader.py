@@ -37,8 +37,8 @@ from agentid.config import (
     PlaceRule,
     Unit,
 )
-from agentid.config_table import Table, hint
-from agentid.config_toml import Document
+from agentid.config.table import Table, hint
+from agentid.config.toml import Document
 from agentid.errors import ConfigurationError, MissingExtraError, quote
 
 __all__ = ["find", "parse", "read"]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from agentid.config import refuse_constrained
-from agentid.config_toml import Document, Place
+from agentid.config.toml import Document, Place
 from agentid.constraint import from_data
 from agentid.errors import ConfigurationError, nearest, quote
 from agentid.permission import Permission

@@ -24,10 +24,10 @@ from agentid.identity.agent_id import AgentId, parse_trust_domain
 from agentid.identity.credential import Credential
 from agentid.identity.grant import DEFAULT_MAX_DEPTH, Grant
 from agentid.identity.inputs import agent_id, check_depth, one_line_text, times, uri
-from agentid.identity.key_ring import KeyRing
-from agentid.identity.key_store import KeyStore, PublishedKeys
-from agentid.identity.revocation_store import RevocationStore
-from agentid.identity.revoker import Revoker
+from agentid.identity.keys.key_ring import KeyRing
+from agentid.identity.keys.key_store import KeyStore, PublishedKeys
+from agentid.identity.revocation.revoker import Revoker
+from agentid.identity.revocation.store import RevocationStore
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, MAX_OWN_SVID, encode
 from agentid.identity.trust import TrustAnchor
 from agentid.permission import Permission, permissions

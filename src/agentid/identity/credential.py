@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from agentid import names
 from agentid.errors import CredentialError
 from agentid.identity.agent_id import AgentId
-from agentid.identity.revocation import StatusReference
+from agentid.identity.revocation.revoked import StatusReference
 from agentid.identity.token import CREDENTIAL, JWT_SVID, MAX_OWN_SVID, TokenKind, refused
 from agentid.signing import ES256, PublicKey
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from agentid import names
 from agentid.errors import ConfigurationError, DelegationError
 from agentid.identity.credential import holder_key
-from agentid.identity.revocation import StatusReference
+from agentid.identity.revocation.revoked import StatusReference
 from agentid.identity.token import GRANT, check_text, refused
 from agentid.permission import Permission
 from agentid.signing import PublicKey

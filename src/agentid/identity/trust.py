@@ -23,14 +23,14 @@ from typing import Any, Final, TypeVar
 from agentid.errors import ConfigurationError, CredentialError
 from agentid.identity.agent import Agent
 from agentid.identity.agent_id import parse_trust_domain
-from agentid.identity.bundle import Bundle, refused
 from agentid.identity.credential import Credential
 from agentid.identity.delegation import sub_agent
 from agentid.identity.grant import Grant
+from agentid.identity.keys.bundle import Bundle, refused
 from agentid.identity.moment import Now, seconds
 from agentid.identity.possession import Possession
 from agentid.identity.process_lock import call_in_children
-from agentid.identity.revocation import Revocations, RevocationSource
+from agentid.identity.revocation.revoked import Revocations, RevocationSource
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, TokenKind
 from agentid.identity.verified_agent import VerifiedAgent
 from agentid.identity.verifier import Verified, Verifier
@@ -142,7 +142,8 @@ class TrustAnchor:
             raise refused("it has no key that can verify an agent")
         source: RevocationSource | None = None
         if status is not None:
-            from agentid.identity.status_source import StatusListSource  # most programs have the authority itself
+            # Most programs have the authority itself.
+            from agentid.identity.revocation.status_source import StatusListSource
 
             source = StatusListSource(status, trust_domain=trust_domain, max_age=max_status_age, leeway=leeway)
         return cls(trust_domain, bundle.keys, clock=clock, leeway=leeway, sequence=bundle.sequence, source=source)

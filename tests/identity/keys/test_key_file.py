@@ -13,7 +13,7 @@ from systems import needs_posix
 
 from agentid.errors import ConfigurationError
 from agentid.identity import Authority, private_file
-from agentid.identity.key_file import load_or_create_keys
+from agentid.identity.keys.key_file import load_or_create_keys
 from agentid.signing import PrivateKey
 
 USES = ["wit-svid", "jwt-svid", "agentid-grant", "agentid-status", "agentid-audit"]

@@ -11,8 +11,8 @@ import pytest
 from systems import needs_posix
 
 from agentid.errors import ConfigurationError
-from agentid.identity import key_file
-from agentid.identity.key_file import change_keys, load_or_create_keys, read_keys
+from agentid.identity.keys import key_file
+from agentid.identity.keys.key_file import change_keys, load_or_create_keys, read_keys
 from agentid.signing import PrivateKey
 
 NOW = 1_795_392_000
@@ -133,7 +133,7 @@ def test_a_file_that_is_not_a_whole_key_file_is_refused(path, change, why):
 def test_a_key_that_is_there_twice_is_refused(path, use):
     """As one that signs, or as one that was replaced, whatever it is for."""
     ring = read_keys(path)
-    from agentid.identity.public_pem import public_key_to_pem
+    from agentid.identity.keys.public_pem import public_key_to_pem
 
     before = path.read_text()
     for key in (ring.signers["wit-svid"].public_key(), ring.retired[1].key):
@@ -144,7 +144,7 @@ def test_a_key_that_is_there_twice_is_refused(path, use):
 
 
 def test_a_replaced_key_has_the_algorithm_of_its_use(path):
-    from agentid.identity.public_pem import public_key_to_pem
+    from agentid.identity.keys.public_pem import public_key_to_pem
 
     wrong = public_key_to_pem(PrivateKey.generate("Ed25519").public_key()).decode()
     path.write_text(path.read_text() + "agentid-retired: wit-svid until 2026-11-24T00:00:00Z\n" + wrong)

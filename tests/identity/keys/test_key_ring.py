@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from agentid.errors import ConfigurationError, CredentialError
-from agentid.identity.key_ring import KeyRing, RetiredKey
-from agentid.identity.public_pem import public_key_from_pem, public_key_to_pem
+from agentid.identity.keys.key_ring import KeyRing, RetiredKey
+from agentid.identity.keys.public_pem import public_key_from_pem, public_key_to_pem
 from agentid.signing import PrivateKey
 
 NOW = 1_795_392_000

@@ -12,7 +12,7 @@ from systems import needs_fork
 
 from agentid.errors import ConfigurationError, CredentialError
 from agentid.identity import Authority, TrustAnchor
-from agentid.identity import key_store as key_store_module
+from agentid.identity.keys import key_store as key_store_module
 from agentid.signing import PrivateKey
 
 DAY = timedelta(hours=24)

@@ -8,7 +8,7 @@ import pytest
 
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity import Authority, TrustAnchor
-from agentid.identity.revocation import NOTHING, POLL, Reading, Revoked
+from agentid.identity.revocation.revoked import NOTHING, POLL, Reading, Revoked
 
 URI = "https://acme.example/status/1"
 

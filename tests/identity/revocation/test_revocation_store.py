@@ -18,9 +18,9 @@ from systems import needs_fork, needs_posix
 
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity import Authority
-from agentid.identity import revocation_store as module
-from agentid.identity.revocation import POLL
-from agentid.identity.revocation_store import RevocationStore
+from agentid.identity.revocation import store as module
+from agentid.identity.revocation.revoked import POLL
+from agentid.identity.revocation.store import RevocationStore
 
 NOW = 1_795_392_000
 NOBODY = 65_534
@@ -375,7 +375,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from agentid.identity.revocation_store import RevocationStore
+from agentid.identity.revocation.store import RevocationStore
 store = RevocationStore(Path(sys.argv[1]))
 with store._writing(0) as connection:
     connection.execute("PRAGMA cache_size = 1")

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity import Authority, TrustAnchor
-from agentid.identity import status_list as module
-from agentid.identity.key_ring import KeyRing
-from agentid.identity.revocation import POLL, StatusReference
-from agentid.identity.revocation_store import Listed
-from agentid.identity.status_list import STATUS_LIST, StatusList, read_status_list, write_status_list
+from agentid.identity.keys.key_ring import KeyRing
+from agentid.identity.revocation import status_list as module
+from agentid.identity.revocation.revoked import POLL, StatusReference
+from agentid.identity.revocation.status_list import STATUS_LIST, StatusList, read_status_list, write_status_list
+from agentid.identity.revocation.store import Listed
 from agentid.identity.token import CREDENTIAL
 from agentid.signing import PrivateKey
 
 NOW = 1_795_392_000
 URI = "https://acme.example/status/1"
-FILE = json.loads((Path(__file__).parent.parent / "conformance" / "status_list.json").read_text("utf-8"))
+FILE = json.loads((Path(__file__).parents[2] / "conformance" / "status_list.json").read_text("utf-8"))
 
 
 def segment(content):

@@ -30,10 +30,10 @@ from typing import Final, cast
 
 from agentid import names
 from agentid.errors import ConfigurationError, CredentialError, quote
-from agentid.identity.file_lock import locked
-from agentid.identity.key_ring import KeyRing, RetiredKey, algorithm
+from agentid.identity.keys.file_lock import locked
+from agentid.identity.keys.key_ring import KeyRing, RetiredKey, algorithm
+from agentid.identity.keys.public_pem import public_key_from_pem, public_key_to_pem
 from agentid.identity.private_file import read_private, write_private
-from agentid.identity.public_pem import public_key_from_pem, public_key_to_pem
 from agentid.signing import PrivateKey
 
 __all__ = ["change_keys", "load_or_create_keys", "read_keys"]

@@ -20,9 +20,9 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from agentid.errors import ConfigurationError, quote
-from agentid.identity.bundle import Bundle
-from agentid.identity.key_file import change_keys, load_or_create_keys, read_keys
-from agentid.identity.key_ring import KeyRing
+from agentid.identity.keys.bundle import Bundle
+from agentid.identity.keys.key_file import change_keys, load_or_create_keys, read_keys
+from agentid.identity.keys.key_ring import KeyRing
 from agentid.signing import KeySet, Secret
 
 __all__ = ["KeyStore", "PublishedKeys"]

@@ -24,7 +24,7 @@ from agentid.identity.process_lock import ProcessLock
 
 if TYPE_CHECKING:
     from agentid.identity.claims import StatusClaim
-    from agentid.identity.status_list import StatusList
+    from agentid.identity.revocation.status_list import StatusList
     from agentid.identity.token import TokenKind
     from agentid.signing import KeySet
 

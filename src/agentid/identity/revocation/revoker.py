@@ -17,10 +17,10 @@ from agentid.identity.agent import Agent
 from agentid.identity.credential import Credential
 from agentid.identity.grant import Grant
 from agentid.identity.inputs import times
-from agentid.identity.revocation import StatusReference, name_of
+from agentid.identity.revocation.revoked import StatusReference, name_of
 
 if TYPE_CHECKING:
-    from agentid.identity.revocation_store import RevocationStore
+    from agentid.identity.revocation.store import RevocationStore
     from agentid.identity.trust import TrustAnchor
     from agentid.signing import Signer
 
@@ -105,7 +105,7 @@ class Revoker:
 
     def status_list(self, signer: Signer | None, ttl: timedelta) -> str:
         """See `Authority.status_list`."""
-        from agentid.identity.status_list import write_status_list  # few programs publish one
+        from agentid.identity.revocation.status_list import write_status_list  # few programs publish one
 
         if self._status_uri is None or self._store is None:
             raise ConfigurationError(

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentid import names
 from agentid.identity.credential import issuer
-from agentid.identity.revocation import Revoked, StatusReference
+from agentid.identity.revocation.revoked import Revoked, StatusReference
 from agentid.identity.token import TokenKind, decode, encode, refused
 from agentid.signing import ES256, PublicKey, Signer, b64url
 
 if TYPE_CHECKING:
     from agentid.errors import CredentialError
-    from agentid.identity.revocation_store import Listed
+    from agentid.identity.revocation.store import Listed
 
 __all__ = ["STATUS_LIST", "Published", "StatusList", "read_status_list", "write_status_list"]
 

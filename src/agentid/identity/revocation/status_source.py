@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final
 from agentid import names
 from agentid.errors import ConfigurationError, CredentialExpiredError, quote
 from agentid.identity.agent_id import parse_trust_domain
-from agentid.identity.revocation import POLL, Reading
-from agentid.identity.status_list import STATUS_LIST, Published, read_status_list
+from agentid.identity.revocation.revoked import POLL, Reading
+from agentid.identity.revocation.status_list import STATUS_LIST, Published, read_status_list
 from agentid.identity.token import refused
 
 if TYPE_CHECKING:

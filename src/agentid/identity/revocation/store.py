@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentid.errors import ConfigurationError, CredentialError, quote
 from agentid.identity.private_file import check_private, write_private
-from agentid.identity.revocation import NOTHING, POLL, Reading, Revoked
+from agentid.identity.revocation.revoked import NOTHING, POLL, Reading, Revoked
 
 if TYPE_CHECKING:
     import sqlite3
