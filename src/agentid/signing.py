@@ -99,17 +99,14 @@ class Secret:
 
 @dataclass(frozen=True)
 class PublicKey:
-    """
-    A public key with its algorithm, its id and the one use it is for.
-
-    Two are equal when id, use and key are.
-    """
+    """A public key with its algorithm, its id and the one use it is for; equal where all of that is."""
 
     alg: str
-    kid: str
     use: str
-    thumbprint: str
-    _members: tuple[tuple[str, str], ...] = field(repr=False)
+    # The point, uncompressed; of an Ed25519 key its 32 bytes.
+    _raw: bytes = field(repr=False)
+    # Empty where it is known by its thumbprint, which is worked out for whoever wants it.
+    _own_id: str = ""
 
     @classmethod
     def from_jwk(cls, jwk: object, *, use: str = "") -> PublicKey:
@@ -134,11 +131,11 @@ class PublicKey:
             raise _bad_key(f"its `alg` is not `{alg}`")
         # Still anything: each coordinate is looked at where it is read.
         x, y = cast("str", members.get("x")), cast("str", members.get("y"))
-        key = cls.p256(x, y) if alg == ES256 else cls._ed25519(x)
+        key = cls.p256(x, y) if alg == ES256 else cls(ED25519, "", _coordinate("x", x))
         kid = members.get("kid", key.kid)
         if not is_key_id(kid):
             raise _bad_key("its `kid` is not 1 to 128 characters of `A-Z a-z 0-9 _ . -`")
-        return replace(key, kid=str(kid), use=use)
+        return replace(key, use=use, _own_id="" if kid == key.thumbprint else str(kid))
 
     @classmethod
     def p256(cls, x: str, y: str) -> PublicKey:
@@ -148,26 +145,34 @@ class PublicKey:
         Raises:
             CredentialError: They are not coordinates, or not those of a point on the curve.
         """
-        if not _on_curve(_coordinate("x", x), _coordinate("y", y)):
+        left, right = _coordinate("x", x), _coordinate("y", y)
+        if not _on_curve(left, right):
             raise _bad_key("it is not a point on its curve")
-        # RFC 7638: the members in the order of the alphabet; none needs an escape.
-        thumbprint = _digest(f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}')
-        return cls(ES256, thumbprint, "", thumbprint, (("crv", "P-256"), ("kty", "EC"), ("x", x), ("y", y)))
-
-    @classmethod
-    def _ed25519(cls, x: str) -> PublicKey:
-        _coordinate("x", x)
-        thumbprint = _digest(f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}')
-        return cls(ED25519, thumbprint, "", thumbprint, (("crv", "Ed25519"), ("kty", "OKP"), ("x", x)))
+        return cls(ES256, "", _UNCOMPRESSED + left + right)
 
     def for_use(self, use: str) -> PublicKey:
         """Give the same key, marked for *use*."""
         return replace(self, use=use)
 
     @property
+    def kid(self) -> str:
+        """Its id in the set that it was published in, and else its thumbprint."""
+        return self._own_id or self.thumbprint
+
+    @cached_property
+    def thumbprint(self) -> str:
+        """Its SHA-256 thumbprint (RFC 7638)."""
+        # The members in the order of the alphabet, without `alg`; none needs an escape.
+        canonical = ",".join([f'"{name}":"{value}"' for name, value in self.jwk.items() if name != "alg"])
+        return b64url(sha256(f"{{{canonical}}}".encode("ascii")).digest())
+
+    @property
     def jwk(self) -> dict[str, str]:
         """The key as a JWK with its `alg`, as it stands in `cnf`."""
-        return {**dict(self._members), "alg": self.alg}
+        if self.alg == ED25519:
+            return {"crv": "Ed25519", "kty": "OKP", "x": b64url(self._raw), "alg": ED25519}
+        x, y = b64url(self._raw[1:33]), b64url(self._raw[33:])
+        return {"crv": "P-256", "kty": "EC", "x": x, "y": y, "alg": ES256}
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         """Say whether *signature* is this key's over *data*; anything malformed is simply `False`."""
@@ -179,12 +184,9 @@ class PublicKey:
     @cached_property
     def _key(self) -> ec.EllipticCurvePublicKey | Ed25519PublicKey:
         # Loaded when it first verifies something, which the key in most credentials never does.
-        members = dict(self._members)
-        x = _coordinate("x", members["x"])
         if self.alg == ED25519:
-            return Ed25519PublicKey.from_public_bytes(x)
-        point = _UNCOMPRESSED + x + _coordinate("y", members["y"])
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+            return Ed25519PublicKey.from_public_bytes(self._raw)
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), self._raw)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _read_again, ({**self.jwk, "kid": self.kid}, self.use)
@@ -386,10 +388,6 @@ def _on_curve(x: bytes, y: bytes) -> bool:
     # `cryptography` checks the same when it loads the key, which for most credentials never happens.
     a, b = int.from_bytes(x, "big"), int.from_bytes(y, "big")
     return a < _P256_PRIME and b < _P256_PRIME and (b * b - (a * a - 3) * a - _P256_B) % _P256_PRIME == 0
-
-
-def _digest(canonical: str) -> str:
-    return b64url(sha256(canonical.encode("ascii")).digest())
 
 
 def _bad_key(why: str) -> CredentialError:

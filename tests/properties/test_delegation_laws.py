@@ -21,7 +21,6 @@ def root(rng):
     """What an authority granted: a few permissions of each kind."""
     return Grant(
         token_id="root",
-        holder_key=KEYS[0],
         allow=tuple(generated.permission(rng) for _ in range(rng.randint(0, 3))),
         ask=tuple(generated.permission(rng) for _ in range(rng.randint(0, 2))),
         issued_at=NOW,
@@ -29,7 +28,7 @@ def root(rng):
         depth=0,
         max_depth=4,
         chain_ids=("root",),
-        holders=(KEYS[0].thumbprint,),
+        keys=(KEYS[0],),
     )
 
 

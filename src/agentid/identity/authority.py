@@ -173,13 +173,11 @@ class Authority(Secret):
             purpose=one_line_text(purpose, "purpose"),
             issued_at=issued_at,
             expires_at=expires_at,
-            key_id=public.thumbprint,
             key=public,
             status=statuses[0],
         )
         grant = Grant(
             token_id=grant_id,
-            holder_key=public,
             allow=may,
             ask=may_ask,
             issued_at=issued_at,
@@ -187,7 +185,7 @@ class Authority(Secret):
             depth=0,
             max_depth=check_depth(max_depth),
             chain_ids=(grant_id,),
-            holders=(public.thumbprint,),
+            keys=(public,),
             on_behalf_of=None if on_behalf_of is None else one_line_text(on_behalf_of, "on_behalf_of", empty=False),
             status=statuses[1],
         )

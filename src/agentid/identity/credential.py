@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentid import names
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Credential", "holder_key"]
 
-_HOLDER_MEMBERS: Final[frozenset[str]] = frozenset({"kty", "crv", "alg", "x", "y"})
+_HOLDER_MEMBERS: Final = dict.fromkeys(("kty", "crv", "alg", "x", "y")).keys()
 _HOLDER_TYPE: Final = ("EC", "P-256", ES256)
 _NO_SUBJECT: Final = "its `sub` is not, in its one spelling, the SPIFFE ID of an agent of its issuer's trust domain"
 
@@ -42,8 +42,8 @@ class Credential:
         purpose: What it is for.
         issued_at: Unix seconds; 0 where its issuer does not say.
         expires_at: Unix seconds; at this moment it is over.
-        key_id: The thumbprint of the key that proves it.
-        key: That key; a JWT-SVID only names it.
+        key: The key that proves it; of a JWT-SVID `None`.
+        named_key: The thumbprint of a key, which is all that a JWT-SVID says of it.
         type: `wit` or `jwt-svid`.
         status: Where it is published whether it was revoked, if it is.
     """
@@ -55,8 +55,8 @@ class Credential:
     purpose: str
     issued_at: int
     expires_at: int
-    key_id: str
     key: PublicKey | None = None
+    named_key: str = ""
     type: Literal["wit", "jwt-svid"] = "wit"
     status: StatusReference | None = None
 
@@ -64,6 +64,11 @@ class Credential:
     def name(self) -> str:
         """What people call the agent."""
         return self.id.name
+
+    @property
+    def key_id(self) -> str:
+        """The thumbprint of the key that proves it; empty where it names none."""
+        return self.key.thumbprint if self.key is not None else self.named_key
 
     @property
     def jwk(self) -> dict[str, str] | None:
@@ -127,7 +132,6 @@ class Credential:
             purpose=agent.get("purpose", ""),
             issued_at=wit["iat"],
             expires_at=wit["exp"],
-            key_id=key.thumbprint,
             key=key,
             status=StatusReference.of(wit.get("status")),
         )
@@ -159,24 +163,24 @@ class Credential:
             purpose=agent.get("purpose", ""),
             issued_at=svid["iat"],
             expires_at=svid["exp"],
-            key_id=svid["cnf"]["jkt"],
+            named_key=svid["cnf"]["jkt"],
             type="jwt-svid",
         )
 
     @classmethod
     def _foreign(cls, claims: dict[str, Any], audience: str) -> Credential:
-        from agentid.identity.claims import ForeignSvidClaims, read  # loads pydantic
+        from agentid.identity.claims import read_foreign_svid  # loads pydantic
 
-        svid = read(ForeignSvidClaims, claims, JWT_SVID)
-        if svid.aud not in (audience, [audience]):
+        svid = read_foreign_svid(claims)
+        if svid["aud"] not in (audience, [audience]):
             raise refused(JWT_SVID, "it is for another audience")
         try:
-            agent_id = AgentId.parse(svid.sub)
+            agent_id = AgentId.parse(svid["sub"])
         except CredentialError:
             raise refused(JWT_SVID, "its `sub` is not a SPIFFE ID") from None
-        if str(agent_id) != svid.sub or not agent_id.path:
+        if str(agent_id) != svid["sub"] or not agent_id.path:
             raise refused(JWT_SVID, "its `sub` is not the SPIFFE ID of an agent in its one spelling")
-        return cls(agent_id, svid.jti, "", "", "", svid.iat, svid.exp, "", type="jwt-svid")
+        return cls(agent_id, svid.get("jti", ""), "", "", "", svid.get("iat", 0), svid["exp"], type="jwt-svid")
 
 
 def issuer(trust_domain: str) -> str:
@@ -195,12 +199,19 @@ def holder_key(jwk: Mapping[str, str], kind: TokenKind) -> PublicKey:
         CredentialError: It has another member, such as a private one, or is not a public P-256 key.
     """
     # An agent's key is always P-256: what SPIFFE, key management services and HSMs have in common.
-    if _HOLDER_MEMBERS.symmetric_difference(jwk) or (jwk["kty"], jwk["crv"], jwk["alg"]) != _HOLDER_TYPE:
+    if jwk.keys() != _HOLDER_MEMBERS or (jwk["kty"], jwk["crv"], jwk["alg"]) != _HOLDER_TYPE:
         raise refused(kind, f"the key it names is not a public `{ES256}` key with nothing else")
     try:
-        return PublicKey.p256(jwk["x"], jwk["y"])
+        return _key(jwk["x"], jwk["y"])
     except CredentialError as error:
         raise refused(kind, f"of the key it names, {error.why}") from None
+
+
+# A key is named by a credential, by each grant that its holder is given, and by all that is handed on below it. Reading
+# and loading it costs a third of a signature check.
+@lru_cache(maxsize=256)
+def _key(x: str, y: str) -> PublicKey:
+    return PublicKey.p256(x, y)
 
 
 @cache

@@ -17,9 +17,10 @@ What must never happen: a chain whose last holder may do something that one of t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from agentid import names
 from agentid.errors import CredentialError, DelegationError, quote
@@ -29,6 +30,9 @@ from agentid.identity.grant import Grant, access_details, read_permissions
 from agentid.identity.token import GRANT, Lifetime, decode
 from agentid.permission import Permission
 from agentid.signing import PublicKey, b64url
+
+if TYPE_CHECKING:
+    from agentid.identity.claims import DelegatedClaims
 
 __all__ = ["hand_on", "link_claims", "sub_agent", "verify_link"]
 
@@ -71,50 +75,47 @@ def hand_on(parent: Grant, parent_token: str, claims: dict[str, Any]) -> Grant:
         CredentialError: They are not those of a link of a grant.
         DelegationError: They hand on what they must not, or are not of this chain.
     """
-    from agentid.identity.claims import DelegatedClaims, read  # loads pydantic
-
     if parent.depth >= parent.max_depth:
         raise _refused(f"it may be handed on {parent.max_depth} times, and not more often")
-    link = read(DelegatedClaims, claims, GRANT)
-    if link.iss != names.DELEGATE_ISSUER + parent.holder:
+    link = _reader()(claims)
+    if link["iss"] != names.DELEGATE_ISSUER + parent.holder:
         raise _broken("a link is not issued by the key that holds the link before")
-    if link.par_hash != _hash(parent_token):
+    if link["par_hash"] != _hash(parent_token):
         raise _broken("a link does not follow on the link before")
-    if link.del_depth != parent.depth + 1:
+    if link["del_depth"] != parent.depth + 1:
         raise _broken("a link is not one step deeper than the link before")
-    if not link.del_depth <= link.del_max_depth <= parent.max_depth:
+    if not link["del_depth"] <= link["del_max_depth"] <= parent.max_depth:
         raise _refused("it would be handed on more often than the link before allows")
-    if link.iat < parent.issued_at:
+    if link["iat"] < parent.issued_at:
         raise _refused("it begins before what it is a part of")
-    if link.exp > parent.expires_at:
+    if link["exp"] > parent.expires_at:
         raise _refused(
             "it would outlive what it is a part of", fix="Give it a shorter `ttl`, or none to end with its parent"
         )
-    if link.jti in parent.chain_ids:
+    if link["jti"] in parent.chain_ids:
         raise _broken("two links have one id")
-    key = holder_key(link.cnf.jwk, GRANT)
-    if key.thumbprint in parent.holders:
+    key = holder_key(link["cnf"]["jwk"], GRANT)
+    if key in parent.keys:
         raise _broken("one key holds two links")
-    check_name(link.agent.name)
-    allow, ask = read_permissions(link.authorization_details)
+    check_name(link["agent"]["name"])
+    allow, ask = read_permissions(link["authorization_details"])
     must_ask = (*parent.must_ask, *parent.ask)
     _check_permissions(allow, ask, parent, must_ask)
     actions = {permission.action for permission in allow}
     return Grant(
-        token_id=link.jti,
-        holder_key=key,
+        token_id=link["jti"],
         allow=allow,
         ask=ask,
-        issued_at=link.iat,
-        expires_at=link.exp,
-        depth=link.del_depth,
-        max_depth=link.del_max_depth,
-        chain_ids=(*parent.chain_ids, link.jti),
-        holders=(*parent.holders, key.thumbprint),
-        names=(*parent.names, link.agent.name),
+        issued_at=link["iat"],
+        expires_at=link["exp"],
+        depth=link["del_depth"],
+        max_depth=link["del_max_depth"],
+        chain_ids=(*parent.chain_ids, link["jti"]),
+        keys=(*parent.keys, key),
+        names=(*parent.names, link["agent"]["name"]),
         must_ask=tuple(permission for permission in must_ask if permission.action in actions),
         on_behalf_of=parent.on_behalf_of,
-        purpose=link.agent.purpose,
+        purpose=link["agent"].get("purpose", ""),
         status=parent.status,
     )
 
@@ -160,7 +161,6 @@ def sub_agent(above: Credential, grant: Grant, below: Sequence[str]) -> Credenti
     Raises:
         CredentialError: The names of its chain make no id.
     """
-    key = grant.holder_key
     return replace(
         above,
         id=above.id.below(*below),
@@ -169,8 +169,7 @@ def sub_agent(above: Credential, grant: Grant, below: Sequence[str]) -> Credenti
         purpose=grant.purpose,
         issued_at=grant.issued_at,
         expires_at=min(above.expires_at, grant.expires_at),
-        key_id=key.thumbprint,
-        key=key,
+        key=grant.holder_key,
     )
 
 
@@ -211,6 +210,13 @@ def _not_held(permission: Permission, parent: Grant) -> DelegationError:
 def _hash(token: str) -> str:
     # Of what was signed and not of the signature, of which one input has many.
     return b64url(hashlib.sha256(token.rpartition(".")[0].encode("ascii")).digest())
+
+
+@cache
+def _reader() -> Callable[[dict[str, Any]], DelegatedClaims]:
+    from agentid.identity.claims import read_link  # loads pydantic
+
+    return read_link
 
 
 def _broken(why: str) -> DelegationError:

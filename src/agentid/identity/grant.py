@@ -7,8 +7,9 @@ a part on, and is read in `delegation`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -21,12 +22,14 @@ from agentid.permission import Permission
 from agentid.signing import PublicKey
 
 if TYPE_CHECKING:
-    from agentid.identity.claims import AccessDetail
+    from agentid.identity.claims import AccessDetail, GrantClaims
 
 __all__ = ["DEFAULT_MAX_DEPTH", "MAX_DEPTH", "Grant", "access_details", "chain_links", "read_permissions"]
 
 MAX_DEPTH: Final = 8
 """How often any grant may be handed on."""
+
+_MAX_REMEMBERED: Final = 256
 
 DEFAULT_MAX_DEPTH: Final = 2
 """How often a grant may be handed on: an agent, its sub-agent, and that one's helper."""
@@ -39,7 +42,6 @@ class Grant:
 
     Attributes:
         token_id: The `jti` of the last link.
-        holder_key: Whoever proves this key holds the grant.
         allow: What may be done.
         ask: What may be done after a person said yes; where both match, asking wins.
         issued_at: Unix seconds.
@@ -47,7 +49,7 @@ class Grant:
         depth: How often it was handed on.
         max_depth: How often it may be.
         chain_ids: The `jti` of each link, the authority's first; one revoked kills the grant.
-        holders: The thumbprints of the keys that hold each link.
+        keys: The keys that hold each link; whoever proves the last one holds the grant.
         names: What the later links call their holders, outermost first.
         must_ask: What those above must ask about: narrows `allow`, and grants nothing.
         on_behalf_of: The person for whom the agent acts.
@@ -56,7 +58,6 @@ class Grant:
     """
 
     token_id: str
-    holder_key: PublicKey
     allow: tuple[Permission, ...]
     ask: tuple[Permission, ...]
     issued_at: int
@@ -64,7 +65,7 @@ class Grant:
     depth: int
     max_depth: int
     chain_ids: tuple[str, ...]
-    holders: tuple[str, ...]
+    keys: tuple[PublicKey, ...]
     names: tuple[str, ...] = ()
     must_ask: tuple[Permission, ...] = ()
     on_behalf_of: str | None = None
@@ -72,9 +73,19 @@ class Grant:
     status: StatusReference | None = None
 
     @property
+    def holder_key(self) -> PublicKey:
+        """The key that holds the grant."""
+        return self.keys[-1]
+
+    @property
     def holder(self) -> str:
-        """The thumbprint of the key that holds the grant."""
+        """The thumbprint of that key."""
         return self.holder_key.thumbprint
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The thumbprints of the keys that hold each link."""
+        return tuple([key.thumbprint for key in self.keys])
 
     @property
     def token_ids(self) -> tuple[str, ...]:
@@ -109,28 +120,25 @@ class Grant:
                 effect or constraint that is not known.
             DelegationError: It is a later link of a chain.
         """
-        from agentid.identity.claims import GrantClaims, read  # loads pydantic
-
-        read_claims = read(GrantClaims, claims, GRANT)
-        if read_claims.iss != names.grant_issuer(trust_domain):
+        link = _reader()(claims)
+        if link["iss"] != names.grant_issuer(trust_domain):
             raise refused(GRANT, "it is not of the authority of this trust domain")
-        if read_claims.del_depth != 0:
+        if link["del_depth"] != 0:
             raise DelegationError("The grant was refused", why="its first link is not the authority's")
-        key = holder_key(read_claims.cnf.jwk, GRANT)
-        allow, ask = read_permissions(read_claims.authorization_details)
+        key = holder_key(link["cnf"]["jwk"], GRANT)
+        allow, ask = read_permissions(link["authorization_details"])
         return cls(
-            token_id=read_claims.jti,
-            holder_key=key,
+            token_id=link["jti"],
             allow=allow,
             ask=ask,
-            issued_at=read_claims.iat,
-            expires_at=read_claims.exp,
+            issued_at=link["iat"],
+            expires_at=link["exp"],
             depth=0,
-            max_depth=read_claims.del_max_depth,
-            chain_ids=(read_claims.jti,),
-            holders=(key.thumbprint,),
-            on_behalf_of=read_claims.person.sub if read_claims.person is not None else None,
-            status=StatusReference.of(read_claims.status),
+            max_depth=link["del_max_depth"],
+            chain_ids=(link["jti"],),
+            keys=(key,),
+            on_behalf_of=link["person"]["sub"] if "person" in link else None,
+            status=StatusReference.of(link.get("status")),
         )
 
 
@@ -176,7 +184,19 @@ def read_permissions(details: Sequence[AccessDetail]) -> tuple[tuple[Permission,
     Raises:
         CredentialError: An action, pattern or constraint is not known.
     """
-    return tuple(_permissions(details, "allow")), tuple(_permissions(details, "ask"))
+    allow: list[Permission] = []
+    ask: list[Permission] = []
+    for detail in details:
+        permissions = allow if detail["effect"] == "allow" else ask
+        constraints = detail.get("constraints")
+        for action in detail["actions"]:
+            for location in detail["locations"]:
+                # Where an agent hands on what it holds, most of it is spelled alike in each link.
+                if constraints or len(location) > _MAX_REMEMBERED:
+                    permissions.append(_permission(action, location, constraints or {}))
+                else:
+                    permissions.append(_unconstrained(action, location))
+    return tuple(allow), tuple(ask)
 
 
 def _details(permissions: Iterable[Permission], effect: Literal["allow", "ask"]) -> Iterator[dict[str, Any]]:
@@ -195,13 +215,9 @@ def _details(permissions: Iterable[Permission], effect: Literal["allow", "ask"])
         yield detail
 
 
-def _permissions(details: Iterable[AccessDetail], effect: str) -> Iterator[Permission]:
-    for detail in details:
-        if detail.effect != effect:
-            continue
-        for action in detail.actions:
-            for location in detail.locations:
-                yield _permission(action, location, detail.constraints)
+@lru_cache(maxsize=1024)
+def _unconstrained(action: str, location: str) -> Permission:
+    return _permission(action, location, {})
 
 
 def _permission(action: str, location: str, constraints: dict[str, Any]) -> Permission:
@@ -209,3 +225,10 @@ def _permission(action: str, location: str, constraints: dict[str, Any]) -> Perm
         return Permission.build(action, location, constraints)
     except ConfigurationError as error:
         raise refused(GRANT, f"of a permission in it, {error.what}") from None
+
+
+@cache
+def _reader() -> Callable[[dict[str, Any]], GrantClaims]:
+    from agentid.identity.claims import read_grant  # loads pydantic
+
+    return read_grant

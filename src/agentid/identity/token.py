@@ -106,8 +106,7 @@ GRANT: Final = TokenKind(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(NamedTuple):
     """
     From when to when a token is good, in Unix seconds.
 
@@ -198,8 +197,11 @@ def decode(
     alg, kid = _header(head, kind)
     if alg not in kind.algs:
         raise refused(kind, "its algorithm is not allowed")
-    possible = [key for key in keys.values() if key.alg == alg] if kid is None else [_key(kid, alg, keys, kind)]
-    if not any(key.verify(signing_input, signature) for key in possible):
+    if kid is not None:
+        is_signed = _key(kid, alg, keys, kind).verify(signing_input, signature)
+    else:
+        is_signed = any(key.verify(signing_input, signature) for key in keys.values() if key.alg == alg)
+    if not is_signed:
         raise refused(kind, "its signature does not verify")
     claims = _object(payload, kind)
     lifetime = Lifetime.of(claims, kind)

@@ -347,7 +347,7 @@ class TrustAnchor:
         generation, keys = self.generation, self._bundle.keys
         credential = self._unless_revoked(self._verifier.credential(agent.credential_token, keys, moment), CREDENTIAL)
         grant = self._unless_revoked(self._verifier.grant(agent.grant_chain, keys, moment), GRANT)
-        if grant.holders[0] != credential.key_id:
+        if grant.keys[0] != credential.key:
             raise CredentialError("The agent was refused", why="its grant was issued to another agent")
         if grant.names:
             credential = sub_agent(credential, grant, grant.names)
@@ -372,7 +372,7 @@ class TrustAnchor:
         if not self._revocations.is_quiet:
             if isinstance(value, Credential):
                 self._revocations.check_name(value.id)
-            self._revocations.check(kind, found.token_ids, value.status)
+            self._revocations.check(kind, value.token_ids, value.status)
         return value
 
     def _look_at_revocations(self, now: float) -> float:

@@ -25,7 +25,7 @@ Key = TypeVar("Key", str, "tuple[str, ...]")
 Result = TypeVar("Result", Credential, Grant)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verified(Generic[Result]):
     """
     A result with what has to be looked at again, each time that it is used.
@@ -33,13 +33,11 @@ class Verified(Generic[Result]):
     Attributes:
         value: What the token says.
         lifetime: From when to when it is good; of a chain, from when to when all of its links are.
-        token_ids: The ids of which any one, revoked, takes it back.
         keys: The keys of the trust domain that it was verified with.
     """
 
     value: Result
     lifetime: Lifetime
-    token_ids: tuple[str, ...]
     keys: KeySet
 
 
@@ -135,7 +133,7 @@ class Verifier:
             grant, lifetime = verify_link(
                 before.value, links[number - 1], links[number], now=moment, leeway=self._leeway
             )
-            found = Verified(grant, lifetime.within(before.lifetime), grant.token_ids, keys)
+            found = Verified(grant, lifetime.within(before.lifetime), keys)
             self._grants.put(links[: number + 1], found, len(links[number]))
         found.lifetime.check(GRANT, moment, self._leeway)
         return found
@@ -155,8 +153,7 @@ class Verifier:
         found = self._known(cache, key, keys)
         if found is None:
             claims, lifetime = decode(token, kind, keys.with_use(kind.use), now=moment, leeway=self._leeway)
-            value = read(claims)
-            found = Verified(value, lifetime, value.token_ids, keys)
+            found = Verified(read(claims), lifetime, keys)
             cache.put(key, found, len(token))
         else:
             found.lifetime.check(kind, moment, self._leeway)
