@@ -366,21 +366,49 @@ def test_an_observer_that_raises_changes_nothing_and_the_others_still_see_the_re
     assert ["observer failed on tool: RuntimeError"] * 2 == caplog.messages
 
 
-def test_an_observer_runs_as_whoever_called_and_not_as_the_body(world):
-    seen = []
-    guard = world.make_guard(observers=[lambda record: seen.append(acting.get())])
-    other = world.issue("other", allow=["read:crm/customers/*"])
+def test_while_the_guard_works_nobody_is_acting(world):
+    """What its approver, audit log and observers do, wrapped libraries do not take for the agent's doing."""
+    seen = {}
+
+    class Log:
+        def write(self, phase, record):
+            seen[phase] = acting.get()
+
+    def approve(request):
+        seen["approver"] = acting.get()
+        return True
+
+    guard = world.make_guard(
+        observers=[lambda record: seen.update(observer=acting.get())], audit=Log(), approver=approve
+    )
+    other = world.issue("other", ask=["read:crm/customers/*"])
 
     @requires("read:crm/customers/{x}")
-    def stream(x):
-        yield x
+    def tool(x):
+        seen["body"] = acting.get()
 
-    with guard.acting_as(world.agent):
-        items = stream("c-1")
-        with guard.acting_as(other) as others:
-            list(items)
+    with guard.acting_as(other) as session:
+        tool("c-1")
+        assert session is acting.get()
 
-    assert [others] == seen
+    assert {"decision": None, "approver": None, "body": session, "outcome": None, "observer": None} == seen
+
+
+def test_what_nobody_does_is_nobodys_again_after_an_error(world):
+    class Log:
+        def write(self, phase, record):
+            raise OSError("full")
+
+    guard = world.make_guard(audit=Log())
+
+    @requires("read:crm/customers/{x}")
+    def tool(x):
+        raise AssertionError("ran")
+
+    with guard.acting_as(world.agent) as session:
+        with pytest.raises(AuditUnavailableError):
+            tool("c-1")
+        assert session is acting.get()
 
 
 # --- how a guard is made ---------------------------------------------------------------------------------------------

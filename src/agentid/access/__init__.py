@@ -1,5 +1,19 @@
 """
-Data access as an agent makes it: what a library is about to touch, said in the words of permissions.
+Data access as an agent makes it: what a library is about to touch, decided before it is touched.
 
-`sql_reading` says which tables an SQL text reads and changes. Nothing here decides anything.
+    import agentid.access
+    agentid.access.install()
+
+- `installation`: wraps the libraries that are there, and those that come later. `library`: what a file about one says.
+- `touching`: one access, from its decision to its end; `places`: what it touches, in the words of permissions.
+- One file for each library, named after it, such as `urllib_request`.
+- `sql_reading`: which tables an SQL text reads and changes.
+
+Nothing here decides anything: each access goes through the one enforcement function of `agentid.guard`.
 """
+
+from __future__ import annotations
+
+from agentid.access.installation import Installation, install
+
+__all__ = ["Installation", "install"]

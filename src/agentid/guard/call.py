@@ -18,7 +18,7 @@ from agentid.errors import (
 )
 from agentid.guard import telemetry
 from agentid.guard.explain import changed
-from agentid.guard.session import Session, acting
+from agentid.guard.session import NobodyActing, Session, acting
 from agentid.policy import Decision, Reason
 from agentid.record import AccessRecord, OpenSpan, Span, Status
 from agentid.record import attributes as names
@@ -225,6 +225,25 @@ class GuardedCall:
         if self._span is not None:
             self._span.pause()
 
+    def saw(
+        self, *, rows: int | None = None, size: int | None = None, attributes: Mapping[str, Any] | None = None
+    ) -> None:
+        """
+        Note what went in or came out, as far as it is known. Numbers add up.
+
+        Args:
+            rows: How many records.
+            size: How many bytes.
+            attributes: Of the span, known only now.
+        """
+        record, seen = self.record, dict(attributes or {})
+        if rows is not None:
+            record.rows = seen[names.RECORD_COUNT] = (record.rows or 0) + rows
+        if size is not None:
+            record.size = seen[names.DATA_SIZE] = (record.size or 0) + size
+        if self._span is not None and seen:
+            self._span.set(seen)
+
     # --- when it ends -----------------------------------------------------------------------------
 
     def close(self, error: BaseException | None = None, result: Any = None) -> None:
@@ -248,6 +267,10 @@ class GuardedCall:
         if self.closed:
             return
         self.closed = True
+        with NobodyActing():
+            self._write_outcome(status, error_type)
+
+    def _write_outcome(self, status: Status, error_type: str) -> None:
         guard, record, metrics = self.session.guard, self.record, self.session.metrics
         now = guard.monotonic_ns()
         record.status, record.error_type = status, error_type

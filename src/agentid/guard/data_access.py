@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentid.errors import ConfigurationError, NoActingAgentError, quote
 from agentid.guard.enforce import Enforcement
 from agentid.guard.session import acting
+from agentid.guard.touch import Touch
 from agentid.permission import parse_action
 from agentid.record import Access, AccessRecord
 from agentid.resource import Resource
@@ -19,36 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["DataAccess"]
 
 
-class _Block:
-    """The subject of one block: named by its action and by where the resource lives, never by which one it is."""
-
-    __slots__ = ("_accesses", "attributes", "name")
-
-    def __init__(self, access: Access) -> None:
-        resource = access.resource
-        self.attributes: dict[str, str] = {}
-        place = f"{resource.scheme}://{resource.authority}" if resource.scheme else resource.segments[0]
-        self.name = f"{access.action} {place}"
-        self._accesses = (access,)
-
-    @property
-    def span_name(self) -> str:
-        """The same: the name is of low cardinality."""
-        return self.name
-
-    def accesses(self, arguments: Mapping[str, Any]) -> tuple[Access, ...]:  # noqa: ARG002 -- it is known already
-        """The one access."""
-        return self._accesses
-
-
 class DataAccess:
     """One guarded block; use it once, with `with` or `async with`. Gives the record of the access."""
 
-    __slots__ = ("_block", "_call", "_entered", "_facts", "_guard")
+    __slots__ = ("_call", "_entered", "_facts", "_guard", "_touch")
 
     def __init__(self, guard: Guard, action: str, resource: str | Resource, facts: Mapping[str, Any]) -> None:
         parsed = resource if isinstance(resource, Resource) else Resource.parse(resource)
-        self._block = _Block(Access(parse_action(action), parsed))
+        self._touch = Touch.block(Access(parse_action(action), parsed))
         self._guard = guard
         self._facts = facts
         self._call: GuardedCall | None = None
@@ -79,7 +58,7 @@ class DataAccess:
                 why="the rules of that one would decide, and not those of this",
                 fix="Open the session and the block with the same guard",
             )
-        return Enforcement(self._block, self._facts)
+        return Enforcement(self._touch, self._facts)
 
     def _start(self, call: GuardedCall) -> AccessRecord:
         self._call = call

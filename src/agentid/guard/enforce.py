@@ -30,12 +30,13 @@ from agentid.guard.approval import Approval, ApprovalRequest, Approver, ask, ask
 from agentid.guard.binding import Unbindable
 from agentid.guard.call import GuardedCall, reason_of
 from agentid.guard.explain import denied, no_agent
-from agentid.guard.session import acting
+from agentid.guard.session import NobodyActing, acting
 from agentid.guard.snapshot import snapshot
 from agentid.policy import Decision
 from agentid.record import Access
 
 if TYPE_CHECKING:
+    from agentid.guard.session import Session
     from agentid.guard.telemetry import Subject
 
 __all__ = ["Enforcement"]
@@ -43,9 +44,10 @@ __all__ = ["Enforcement"]
 Question = tuple["Approver | None", ApprovalRequest]
 
 
-def _seven_steps(subject: Subject, arguments: Mapping[str, Any]) -> Generator[Question, Approval, GuardedCall]:
+def _seven_steps(
+    session: Session | None, subject: Subject, arguments: Mapping[str, Any]
+) -> Generator[Question, Approval, GuardedCall]:
     # 1 WHO
-    session = acting.get()
     if session is None:
         telemetry.record_nobody(subject)
         raise no_agent(subject.name)
@@ -206,13 +208,14 @@ class Enforcement:
     _call: GuardedCall
 
     def __init__(self, subject: Subject, arguments: Mapping[str, Any]) -> None:
-        self._steps = _seven_steps(subject, arguments)
+        self._steps = _seven_steps(acting.get(), subject, arguments)
         self._question: Question | None = None
         self._advance(None)
 
     def _advance(self, answer: Approval | None) -> None:
         try:
-            self._question = self._steps.send(cast("Approval", answer))
+            with NobodyActing():
+                self._question = self._steps.send(cast("Approval", answer))
         except StopIteration as done:
             self._question, self._call = None, done.value
 
@@ -220,7 +223,8 @@ class Enforcement:
         """The call, cleared to run; asks a person first where that is needed."""
         if self._question is not None:
             try:
-                answer = ask(*self._question)
+                with NobodyActing():
+                    answer = ask(*self._question)
             except BaseException as error:
                 self._steps.throw(error)  # records it, and raises it again
                 raise
@@ -231,7 +235,8 @@ class Enforcement:
         """The same, without holding up the event loop."""
         if self._question is not None:
             try:
-                answer = await ask_async(*self._question)
+                with NobodyActing():
+                    answer = await ask_async(*self._question)
             except BaseException as error:
                 self._steps.throw(error)
                 raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar, cast
 from agentid.errors import ConfigurationError, quote
 from agentid.guard.calls import around
 from agentid.guard.data_access import DataAccess
-from agentid.guard.session import Session
+from agentid.guard.session import NobodyActing, Session
 from agentid.guard.telemetry import captures_content
 from agentid.policy import Policy, Rules
 from agentid.record import Access, AccessRecord, Audit, Metrics, Observer, TracerProvider, Tracing
@@ -173,7 +173,8 @@ class Guard:
             )
         if not isinstance(task, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"the task is {quote(type(task).__name__)}, and it must be text")
-        verified = self.trust.verify_agent(agent, now=self.clock())
+        with NobodyActing():
+            verified = self.trust.verify_agent(agent, now=self.clock())
         return Session(self, agent, verified, self._rules_for(verified.grant), task)
 
     def bind(self, agent: Agent, function: F, *, task: str = "") -> F:

@@ -38,12 +38,29 @@ if TYPE_CHECKING:
     from agentid.policy import Rules
     from agentid.record import Metrics, Tracer
 
-__all__ = ["Session", "acting", "current_session", "propagate"]
+__all__ = ["NobodyActing", "Session", "acting", "current_session", "propagate"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 acting: ContextVar[Session | None] = ContextVar("agentid_session", default=None)
 """Who is acting here. None means nobody, and nobody may do anything."""
+
+
+class NobodyActing:
+    """
+    A block in which nobody acts: what the guard does in it is the program's doing, and not the agent's.
+
+    Wrapped libraries (`agentid.access`) let pass what nobody does: the audit log, the key file, whatever an approver
+    asks a person with.
+    """
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = acting.set(None)
+
+    def __exit__(self, *_error: object) -> None:
+        acting.reset(self._token)
 
 
 _NO_LEASE: Final = -1
@@ -124,7 +141,8 @@ class Session:
             return session_ended(self.agent.name, tool)
         trust = self.trust
         try:
-            trust.look()
+            with NobodyActing():
+                trust.look()
         except Error as error:
             return error
         self.due = min(self.expires_at, trust.due)

@@ -45,8 +45,13 @@ class Subject(Protocol):
         ...
 
     @property
-    def attributes(self) -> Mapping[str, str]:
+    def attributes(self) -> Mapping[str, Any]:
         """What is the same in each of its spans."""
+        ...
+
+    @property
+    def is_client(self) -> bool:
+        """Whether it is a call of another system."""
         ...
 
     def accesses(self, arguments: Mapping[str, Any]) -> tuple[Access, ...]:
@@ -83,7 +88,7 @@ def open_span(session: Session, subject: Subject, record: AccessRecord) -> OpenS
     if session.tracer is None:
         return None
     attributes = {**subject.attributes, **session.attributes, **decision_attributes(record)}
-    span = OpenSpan(session.tracer, subject.span_name, attributes, record.time_ns or None)
+    span = OpenSpan(session.tracer, subject.span_name, attributes, record.time_ns or None, is_client=subject.is_client)
     record.trace_id, record.span_id = span.ids
     return span
 
@@ -144,7 +149,7 @@ def record_nobody(subject: Subject) -> None:
         names.ENFORCEMENT: names.ENFORCED,
         names.REASON: "no_identity",
     }
-    OpenSpan(tracer, subject.span_name, attributes, None).end(names.PERMISSION_DENIED)
+    OpenSpan(tracer, subject.span_name, attributes, None, is_client=subject.is_client).end(names.PERMISSION_DENIED)
 
 
 def captures_content() -> bool:

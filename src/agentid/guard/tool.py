@@ -38,6 +38,7 @@ class Tool:
         "attributes",
         "collected",
         "is_believed",
+        "is_client",
         "is_exact",
         "name",
         "requirements",
@@ -83,6 +84,7 @@ class Tool:
             )
         check_names(sinks, parameters, what="sink", tool=self.name)
         self.sinks = frozenset(sinks)
+        self.is_client = False
         self.span_name = f"{names.EXECUTE_TOOL} {self.name}"
         self.attributes = self._describe(function)
 

@@ -76,6 +76,8 @@ class AccessRecord:
         trace_id: Of its span, 32 hexadecimal digits; empty if there is none.
         span_id: Of its span, 16 hexadecimal digits; empty if there is none.
         labels: Labels of the data it touched, as configured.
+        rows: How many records went in or came out, where that is known.
+        size: How many bytes, where that is known.
         task: What the agent was asked to do, as the session says.
     """
 
@@ -100,6 +102,8 @@ class AccessRecord:
     trace_id: str = ""
     span_id: str = ""
     labels: tuple[str, ...] = ()
+    rows: int | None = None
+    size: int | None = None
     task: str = field(default="", repr=False)
 
     @property

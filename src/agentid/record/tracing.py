@@ -70,15 +70,23 @@ class OpenSpan:
         name: Of low cardinality.
         attributes: All that is known at the start, so that samplers see it.
         start_ns: When the work began, nanoseconds since 1970; None for now.
+        is_client: Whether it is a call of another system.
     """
 
     __slots__ = ("_context", "_span", "_token")
 
-    def __init__(self, tracer: Tracer, name: str, attributes: Mapping[str, Value], start_ns: int | None) -> None:
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        attributes: Mapping[str, Value],
+        start_ns: int | None,
+        *,
+        is_client: bool = False,
+    ) -> None:
+        kind = SpanKind.CLIENT if is_client else SpanKind.INTERNAL
         self._adopt(
-            tracer.start_span(
-                name, kind=SpanKind.INTERNAL, attributes=attributes, start_time=start_ns, record_exception=False
-            )
+            tracer.start_span(name, kind=kind, attributes=attributes, start_time=start_ns, record_exception=False)
         )
 
     @classmethod

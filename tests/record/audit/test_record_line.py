@@ -104,15 +104,28 @@ def test_every_part_of_a_record_is_in_its_line_but_for_the_task(make_record):
     """The task is a person's words. A part that is added to records has to be written, or named here."""
     texts = {f.name: f"<{f.name}>" for f in fields(AccessRecord) if f.type in {"str", "Status", "Phase"}}
     holders = (Holder("<root>", "<grant>", "<key>"), Holder("<sub-agent>", "<link>", "<its key>"))
-    record = replace(make_record(), **texts, labels=("<label>",), duration_ns=424_242, delegation=holders)
+    record = replace(
+        make_record(), **texts, labels=("<label>",), duration_ns=424_242, delegation=holders, rows=515_151, size=636_363
+    )
     (line,) = lines(record)
 
     assert {"task"} == {name for name, text in texts.items() if text not in line.decode()}
     assert "<label>" in line.decode()
-    assert "424242" in line.decode()
+    assert all(number in line.decode() for number in ("424242", '"rows":515151', '"size":636363'))
     assert all(text in line.decode() for holder in holders for text in holder)
     assert line == canonical(json.loads(line))
-    known = {*texts, "time_ns", "accesses", "delegation", "effect", "enforcement", "duration_ns", "labels"}
+    known = {
+        *texts,
+        "time_ns",
+        "accesses",
+        "delegation",
+        "effect",
+        "enforcement",
+        "duration_ns",
+        "labels",
+        "rows",
+        "size",
+    }
     assert known == {f.name for f in fields(AccessRecord)}
 
 

@@ -108,8 +108,8 @@ def _encode(origin: str, phase: Phase, record: AccessRecord, now: float, *, acce
         f'"enforcement":{text(record.enforcement)},"permission":{text(record.permission)},'
         f'"reason":{text(record.reason)}}},{_delegation(record.delegation)}'
         f'"labels":[{",".join(map(text, record.labels))}],'
-        f'"outcome":{{"duration_ns":{"null" if duration is None else min(max(duration, 0), MAX_INTEGER)},'
-        f'"error_type":{text(record.error_type)},"status":{text(record.status)}}},{part}'
+        f'"outcome":{{"duration_ns":{"null" if duration is None else _whole(duration)},'
+        f'"error_type":{text(record.error_type)},{_seen(record)}"status":{text(record.status)}}},{part}'
         f'"phase":{text(phase)},'
         f'"trace":{{"id":{text(record.trace_id)},"span":{text(record.span_id)}}}}},'
         f'"id":{text(f"{record.id}:{phase}")},"source":"{origin}","specversion":"1.0",'
@@ -126,6 +126,16 @@ def _accesses(accesses: tuple[Access, ...]) -> str:
     return ",".join(
         f'{{"action":{quote_text(access.action)},"resource":{quote_text(str(access.resource))}}}' for access in accesses
     )
+
+
+def _seen(record: AccessRecord) -> str:
+    """How many records and bytes went in or came out; nothing where that is not known."""
+    known = (("rows", record.rows), ("size", record.size))
+    return "".join(f'"{name}":{_whole(number)},' for name, number in known if number is not None)
+
+
+def _whole(number: int) -> int:
+    return min(max(number, 0), MAX_INTEGER)
 
 
 def _delegation(holders: tuple[Holder, ...]) -> str:
@@ -193,6 +203,8 @@ def _shortened(record: AccessRecord) -> AccessRecord:
         trace_id=_cut(record.trace_id),
         span_id=_cut(record.span_id),
         labels=labels,
+        rows=record.rows,
+        size=record.size,
     )
 
 

@@ -1,0 +1,158 @@
+"""
+Wrapping the libraries that are there, and those that will be imported later.
+
+    installation = install()     # libraries ask first what an agent may do, in every session of this process
+    installation.remove()        # and do not any more
+
+- Whatever is imported already is wrapped now, whatever is imported later is wrapped then: the order does not matter.
+- It can be done again, and from several threads; there is one installation in a process.
+- It only acts inside a session. Elsewhere a wrapped function does what it did before.
+- Removing takes away our own layer where it is the outermost, and elsewhere leaves one that does nothing: whoever
+  wrapped a function after us keeps working.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from functools import cache
+from threading import RLock
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agentid.access.touching import Inside, Touching
+from agentid.guard.session import acting
+from agentid.guard.touch import Touch
+
+if TYPE_CHECKING:
+    from agentid.access.library import Library, Patch
+    from agentid.record import Access
+
+__all__ = ["LIBRARIES", "Installation", "install"]
+
+LIBRARIES: Final = ("urllib_request",)
+"""The files of this folder that are about a library, each with a `LIBRARY`."""
+
+_NONE: Final[frozenset[str]] = frozenset()
+
+
+class Installation:
+    """
+    The wrapped libraries of this process.
+
+    Attributes:
+        is_on: Whether wrapped functions ask before they run.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._lock = RLock()
+        self._inside: Inside = ContextVar("agentid_inside", default=_NONE)
+        self._patched: list[tuple[Patch, Any, Any]] = []
+        self._waiting: set[str] = set()
+
+    # --- for the files about libraries -----------------------------------------------------------------------------
+
+    def watches(self, layer: str) -> bool:
+        """Whether an agent acts here, and no library above has accounted for *layer*. Cheap: ask this first."""
+        return self.is_on and acting.get() is not None and layer not in self._inside.get()
+
+    def touching(
+        self,
+        library: Library,
+        accesses: Callable[[], Iterable[Access]],
+        name: str,
+        *,
+        attributes: Mapping[str, Any] | None = None,
+        is_client: bool = False,
+        accounts_for: frozenset[str] = _NONE,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Touching:
+        """
+        Give the block in which *library* does something, to be used only where `watches` said yes.
+
+        Args:
+            library: Which one.
+            accesses: Says what is done to which resources. What raises `ConfigurationError` here is refused.
+            name: Of low cardinality, such as `GET api.acme.example`: for records and the span.
+            attributes: Of its span, by the conventions of OpenTelemetry. Left out where its own instrumentation of
+                this library is on, whose span has them and stands below ours.
+            is_client: Whether another system is called.
+            accounts_for: The layers that the library stands on, which need not ask again.
+            facts: Values that constraints may look at, as arguments of a tool.
+        """
+        if library.contrib and library.has_contrib_spans():
+            attributes, is_client = {}, False
+        touch = Touch.of(accesses, name, attributes=attributes or {}, is_client=is_client)
+        return Touching(self._inside, touch, accounts_for, facts or {})
+
+    # --- on and off ------------------------------------------------------------------------------------------------
+
+    def turn_on(self) -> None:
+        """Wrap what is imported, and what will be."""
+        with self._lock:
+            if self.is_on:
+                return
+            self.is_on = True
+            for name in LIBRARIES:
+                library: Library = importlib.import_module(f"agentid.access.{name}").LIBRARY
+                self._expect(library)
+
+    def remove(self) -> None:
+        """Unwrap what was wrapped."""
+        with self._lock:
+            self.is_on = False
+            for patch, original, wrapped in reversed(self._patched):
+                if _attributes(patch.owner).get(patch.name) is wrapped:
+                    setattr(patch.owner, patch.name, original)
+            self._patched.clear()
+
+    def _expect(self, library: Library) -> None:
+        if library.module in sys.modules:
+            self._wrap(library, sys.modules[library.module])
+        if library.module not in self._waiting:
+            from wrapt import register_post_import_hook
+
+            self._waiting.add(library.module)
+            register_post_import_hook(lambda module: self._arrived(library, module), library.module)
+
+    def _arrived(self, library: Library, module: ModuleType) -> None:
+        with self._lock:
+            if self.is_on:
+                self._wrap(library, module)
+
+    def _wrap(self, library: Library, module: ModuleType) -> None:
+        from wrapt import FunctionWrapper
+
+        mine = {(id(patch.owner), patch.name) for patch, _, _ in self._patched}
+        for patch in library.patches(module, self):
+            if (id(patch.owner), patch.name) in mine:
+                continue
+            original = _attributes(patch.owner)[patch.name]
+            wrapped: Any = FunctionWrapper(original, patch.wrapper)
+            setattr(patch.owner, patch.name, wrapped)
+            self._patched.append((patch, original, wrapped))
+
+
+def _attributes(owner: Any) -> dict[str, Any]:
+    # As they are stored, and not as they are bound when they are looked up.
+    return cast("dict[str, Any]", vars(owner))
+
+
+def install() -> Installation:
+    """
+    Wrap the supported libraries of this process, and give what can unwrap them.
+
+    Inside of a session each access that they make is decided before it is made: `read` of a table, of a file, of a
+    page. Outside of sessions nothing changes.
+    """
+    installation = _installation()
+    installation.turn_on()
+    return installation
+
+
+@cache
+def _installation() -> Installation:
+    return Installation()

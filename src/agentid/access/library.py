@@ -1,0 +1,74 @@
+"""
+What a file about one library says: which functions of it are wrapped, and how.
+
+Each file in this folder that is about a library has one `LIBRARY`, and `installation` knows them all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentid.access.installation import Installation
+
+__all__ = ["Library", "Patch", "Wrapper"]
+
+Wrapper = Callable[[Callable[..., Any], Any, "tuple[Any, ...]", "dict[str, Any]"], Any]
+"""
+Runs instead of a function: is given that function, what it is bound to, its arguments by position and by name.
+
+wrapt calls it; the function is bound already.
+"""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """
+    One function that is wrapped.
+
+    Attributes:
+        owner: The module or class that it is found in.
+        name: What it is called there.
+        wrapper: Runs instead of it, while the installation is on.
+    """
+
+    owner: Any
+    name: str
+    wrapper: Wrapper
+
+
+@dataclass(frozen=True)
+class Library:
+    """
+    One library.
+
+    Attributes:
+        name: What people call it, such as `requests`.
+        module: Importing this loads what is wrapped.
+        layer: What it is to libraries that stand on it: they may account for it.
+        patches: Says what to wrap in that module, once it is loaded.
+        distribution: Which installed distribution it comes from; empty for Python's own.
+        contrib: OpenTelemetry's own instrumentation of it, as `module:class`; empty if there is none.
+        limits: What of it is not seen, in a few words; empty if everything is.
+    """
+
+    name: str
+    module: str
+    layer: str
+    patches: Callable[[ModuleType, Installation], Iterable[Patch]]
+    distribution: str = ""
+    contrib: str = ""
+    limits: str = ""
+
+    def has_contrib_spans(self) -> bool:
+        """Whether OpenTelemetry's own instrumentation makes the client's span, with what its conventions name."""
+        module, _, name = self.contrib.partition(":")
+        instrumentor = getattr(sys.modules.get(module), name, None) if module else None
+        try:
+            return instrumentor is not None and bool(instrumentor().is_instrumented_by_opentelemetry)
+        except Exception:  # noqa: BLE001 -- a stranger: then the span is ours alone
+            return False

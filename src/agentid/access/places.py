@@ -1,0 +1,68 @@
+"""The names of what libraries touch, in the words of permissions: hosts and paths, files, databases."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePath
+from typing import Final
+from urllib.parse import urlsplit
+
+from agentid.errors import ConfigurationError
+from agentid.permission import Action
+from agentid.record import Access
+from agentid.resource import Resource
+
+__all__ = ["ACTION_OF_METHOD", "file_resource", "web_access", "web_resource"]
+
+ACTION_OF_METHOD: Final[dict[str, Action]] = {
+    "GET": "read",
+    "HEAD": "read",
+    "OPTIONS": "read",
+    "QUERY": "read",
+    "POST": "write",
+    "PUT": "edit",
+    "PATCH": "edit",
+    "DELETE": "delete",
+}
+"""What a request of HTTP does (RFC 9110, section 9.3). A method that is not here may do anything: `execute`."""
+
+
+def web_resource(url: str) -> Resource:
+    """
+    Give the resource that a request to *url* touches: scheme, host, port and path, without query and fragment.
+
+    Raises:
+        ConfigurationError: It is no URL of a host, or its path could be another one to its server.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port, path = parts.hostname or "", parts.port, parts.path
+    except ValueError:
+        raise ConfigurationError("the address of a request is no URL") from None
+    if not parts.scheme or not host:
+        raise ConfigurationError("the address of a request names no host")
+    authority = f"[{host}]" if ":" in host else host
+    # A trailing slash names what it follows; any other empty segment is refused by `parse`.
+    place = f"{parts.scheme.lower()}://{authority}{'' if port is None else f':{port}'}{path.removesuffix('/')}"
+    return Resource.parse(place)
+
+
+def web_access(method: str, url: str) -> Access:
+    """
+    Say what a request does to which resource.
+
+    Raises:
+        ConfigurationError: See `web_resource`.
+    """
+    return Access(ACTION_OF_METHOD.get(method.upper(), "execute"), web_resource(url))
+
+
+def file_resource(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Resource:
+    """
+    Give the resource of a file: where the operating system would look for it, links followed.
+
+    Raises:
+        ConfigurationError: It has a name that no resource can have.
+    """
+    found = PurePath(os.path.realpath(os.fsdecode(path)))
+    return Resource.of("file", "", *found.parts[1:])

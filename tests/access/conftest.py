@@ -1,0 +1,66 @@
+"""A guarded world for wrapped libraries: real servers, a real authority, and everything that is recorded."""
+
+from __future__ import annotations
+
+import pytest
+
+import agentid.access
+from agentid.guard import Guard
+from agentid.identity import Authority
+from agentid.testing import MemoryAudit, capture_spans
+from tests.access.http_server import HttpServer
+
+
+class AccessWorld:
+    """An authority and a guard, with all that they record; agents are made as they are needed."""
+
+    def __init__(self, captured):
+        self.captured = captured
+        self.authority = Authority.create("acme.example")
+        self.records = []
+        self.audit = MemoryAudit()
+        self.guard = self.make_guard()
+
+    def make_guard(self, kind=Guard, **options):
+        options = {"audit": self.audit, "observers": [self.records.append], **options}
+        return kind(self.authority.trust, tracer_provider=self.captured.provider, **options)
+
+    def acting(self, *allow, ask=(), guard=None):
+        """A session of a fresh agent that may do this and nothing else."""
+        return (guard or self.guard).acting_as(self.authority.issue("bot", allow=allow, ask=ask))
+
+    @property
+    def spans(self):
+        return self.captured.spans
+
+    @property
+    def touched(self):
+        """What was done to what, and what came of it, in order; of a refused access, what was wanted."""
+        return [(*map(str, record.accesses), record.status) for record in self.records]
+
+
+@pytest.fixture
+def installed():
+    """The libraries are wrapped, and are not any more afterwards."""
+    installation = agentid.access.install()
+    yield installation
+    installation.remove()
+
+
+@pytest.fixture
+def world(installed):
+    with capture_spans() as captured:
+        yield AccessWorld(captured)
+
+
+@pytest.fixture(scope="session")
+def http_server():
+    with HttpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def http(http_server):
+    """A real HTTP server that nothing has reached yet."""
+    http_server.requests.clear()
+    return http_server

@@ -1,0 +1,89 @@
+"""`agentid.access.install`: once, from anywhere, and gone without a trace."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import pytest
+import wrapt
+
+import agentid.access
+from agentid.errors import AccessDeniedError
+
+
+def test_installing_again_wraps_nothing_twice(installed):
+    wrapped = urllib.request.OpenerDirector.__dict__["open"]
+
+    assert installed is agentid.access.install()
+    assert wrapped is urllib.request.OpenerDirector.__dict__["open"]
+    assert not isinstance(wrapped.__wrapped__, wrapt.FunctionWrapper)
+
+
+def test_installing_from_many_threads_wraps_once():
+    barrier, found = threading.Barrier(8), []
+
+    def install():
+        barrier.wait()
+        found.append(agentid.access.install())
+
+    threads = [threading.Thread(target=install) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    try:
+        assert 1 == len(set(map(id, found)))
+        assert not isinstance(urllib.request.OpenerDirector.__dict__["open"].__wrapped__, wrapt.FunctionWrapper)
+    finally:
+        found[0].remove()
+
+
+def test_removing_puts_back_what_was_there():
+    before = urllib.request.OpenerDirector.__dict__["open"]
+    agentid.access.install().remove()
+
+    assert before is urllib.request.OpenerDirector.__dict__["open"]
+
+
+def test_whoever_wrapped_after_us_keeps_working_when_we_are_removed(http):
+    before = urllib.request.OpenerDirector.open
+    installation, calls = agentid.access.install(), []
+    ours = urllib.request.OpenerDirector.open
+
+    def theirs(self, *args, **kwargs):
+        calls.append(args)
+        return ours(self, *args, **kwargs)
+
+    urllib.request.OpenerDirector.open = theirs
+    try:
+        installation.remove()
+        urllib.request.urlopen(f"{http.url}/a").close()
+
+        assert theirs is urllib.request.OpenerDirector.open
+        assert 1 == len(calls)
+    finally:
+        urllib.request.OpenerDirector.open = before
+
+
+def test_it_can_be_installed_again_after_it_was_removed(world, installed, http):
+    installed.remove()
+    agentid.access.install()
+
+    with world.acting("read:crm/**"), pytest.raises(AccessDeniedError):
+        urllib.request.urlopen(f"{http.url}/a")
+
+
+def test_a_library_that_is_imported_later_is_wrapped_then():
+    program = """
+import sys, agentid.access
+agentid.access.install()
+assert "urllib.request" not in sys.modules
+import urllib.request
+print(type(vars(urllib.request.OpenerDirector)["open"]).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "FunctionWrapper\n" == done.stdout
