@@ -36,7 +36,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(VENV)/.demo
-	@$(VENV)/bin/agentid demo $(if $(FOLDER),'$(FOLDER)')
+	@$(VENV)/bin/agentid demo $(if $(FOLDER),"$$FOLDER")
 
 test: $(VENV)/.test
 	$(PY) -m pytest -n auto $(if $(SLOW),,-m 'not slow') $(PYTEST_ARGS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentid import AuditLog, Authority, Guard, Permission, TrustAnchor, requires
+from agentid import Agent, AuditLog, Authority, Guard, Permission, TrustAnchor, requires
 from agentid.errors import AuditUnavailableError, ConfigurationError, Error
 
 
@@ -23,12 +23,29 @@ NONSENSE = [
     lambda a: a.trust.replace_keys([None]),
     lambda a: a.trust.replace_keys(5),
     lambda a: AuditLog("\0", signer=a.audit_signer()),
+    *(lambda a, it=it: AuditLog(it, signer=a.audit_signer()) for it in (None, 1, b"x", [], {})),
+    *(
+        lambda a, option=option, it=it: AuditLog(".", signer=a.audit_signer(), **{option: it})
+        for option in (
+            *("durability", "clock", "anchors", "checkpoint_records", "checkpoint_seconds"),
+            *("segment_bytes", "segment_age", "retention"),
+        )
+        for it in ([], "x", True, float("nan"), object())
+        if (option, it) != ("anchors", [])
+    ),
+    lambda _: Authority.open("a/" * 500_000, trust_domain="acme.example"),
+    lambda _: Agent.load("a/" * 500_000),
+    lambda a: a.issue("bot").save("a/" * 500_000),
+    lambda a: Guard(a.trust).acting_as(a.issue("bot"), task="\ud800"),
+    lambda a: Guard(a.trust).acting_as(a.issue("bot"), task="a\0b"),
+    lambda a: Guard(a.trust).acting_as(a.issue("bot"), task="x" * 100_000),
     lambda a: Guard(a.trust, observers=[5]),
 ]
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)
-def test_nonsense_is_refused(nonsense):
+def test_nonsense_is_refused(nonsense, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises((ConfigurationError, AuditUnavailableError)) as refused:
         nonsense(Authority.create("acme.example"))
 

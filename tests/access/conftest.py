@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from access.http_server import HttpServer
 
 import agentid.access
 from agentid.guard import Guard
 from agentid.identity import Authority
 from agentid.testing import MemoryAudit, capture_spans
-from tests.access.http_server import HttpServer
 
 
 class AccessWorld:

@@ -71,11 +71,19 @@ def test_the_nearest_configuration_is_found_from_a_folder_below(findings, folder
     assert ("ok", f"{folder / 'keys' / 'authority.pem'}, trust domain acme.example") == found["authority"]
 
 
+def test_an_address_for_spans_that_is_none_is_a_failure(findings, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "junk://%%")
+    code, found = findings()
+
+    assert 1 == code
+    assert ("fail", "junk://%% is no http or https address") == found["spans"]
+
+
 def test_a_named_configuration_comes_before_the_nearest(findings, folder):
     (folder / "agentid.toml").write_text("nonsense = 1\n", encoding="utf-8")
     (folder / "other.toml").write_text(CONFIGURATION, encoding="utf-8")
 
-    assert 1 == findings()[0]
+    assert 2 == findings()[0]
     assert 0 == findings("--config", "other.toml")[0]
 
 
@@ -93,7 +101,7 @@ def test_a_wrong_configuration_is_a_failure_with_its_line(findings, folder):
     (folder / "agentid.toml").write_text('trust_domain = "acme.example"\n[agent.x]\n', encoding="utf-8")
     code, found = findings()
 
-    assert 1 == code
+    assert 2 == code
     assert "fail" == found["configuration"][0]
     assert "line 2" in found["configuration"][1]
     assert "`agents`" in found["configuration"][1]

@@ -102,7 +102,8 @@ def test_a_mistake_is_one_line_that_names_the_nearest_right_word(run, arguments,
         assert 1 == ran.err.count("\n")
         assert ran.err.startswith("agentid: [configuration.invalid] ")
     else:
-        assert 1 == ran.code  # what is wrong with a configuration is what the doctor is for
+        assert 2 == ran.code
+        assert "agentid.tml" in ran.out  # what is wrong with a configuration is what the doctor is for
 
 
 def test_an_option_is_never_abbreviated(run):

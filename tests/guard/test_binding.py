@@ -1142,6 +1142,44 @@ def test_what_is_a_url_to_others_is_never_a_short_path(url):
     assert [] == ran
 
 
+def test_a_link_that_is_changed_is_seen_by_the_next_call(tmp_path, each_world):
+    here, ran = tmp_path.resolve(), []
+    for folder in ("docs", "other"):
+        (here / folder).mkdir()
+        (here / folder / "a").write_text(folder)
+    (here / "docs" / "link").symlink_to(here / "docs" / "a")
+
+    @requires(f"read:file://{here}/docs/{{name}}")
+    def read(name):
+        ran.append((here / "docs" / name).read_text())
+
+    with each_world.guard.acting_as(each_world.issue("reader", allow=[f"read:file://{here}/docs/*"])):
+        read("link")
+        (here / "docs" / "link").unlink()
+        (here / "docs" / "link").symlink_to(here / "other" / "a")
+        with pytest.raises(AccessDeniedError):
+            read("link")
+    assert ["docs"] == ran
+
+
+def test_a_call_that_names_too_much_is_refused_before_anything_is_made_of_it(each_world):
+    """A thousand names twice are a million resources, and half a megabyte of them keeps a guard busy for seconds."""
+
+    @requires("read:crm/{x}/{y}")
+    def get(x, y):
+        raise AssertionError("ran")
+
+    long = ["e\u0301" * 950 + str(number) for number in range(100)]
+    with each_world.guard.acting_as(each_world.issue("reader", allow=["read:crm/**"])):
+        for x, y, why in (
+            ([str(n) for n in range(101)], [str(n) for n in range(100)], "more than 10000 resources"),
+            (long, long, "more than 262144 characters"),
+            (["x" * 4000] * 100, ["a"], "more than 262144 characters"),
+        ):
+            with pytest.raises(AccessDeniedError, match=why):
+                get(x, y)
+
+
 def test_a_file_below_a_fixed_folder_is_decided_as_what_would_be_opened(tmp_path):
     here = tmp_path.resolve()
     for folder in ("docs/sub", "other/sub"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
 
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor
@@ -17,7 +19,7 @@ from agentid.errors import (
     Error,
     NoActingAgentError,
 )
-from agentid.guard import Guard
+from agentid.guard import Guard, ObserveOnlyGuard
 from agentid.guard.session import acting
 from agentid.policy import Policy
 from agentid.testing import MemoryAudit
@@ -515,3 +517,26 @@ def test_errors_are_ours_and_no_builtin_ones(world):
         outer("c-1")
     with pytest.raises(NoActingAgentError):
         outer("c-1")
+
+
+@pytest.mark.parametrize("name", ["policy", "audit", "observers", "approver", "trust", "clock", "enforcement"])
+def test_what_a_guard_is_made_of_can_neither_be_changed_nor_taken_away(world, name):
+    with pytest.raises(ConfigurationError, match=f"`{name}` of a guard cannot be changed"):
+        setattr(world.guard, name, None)
+    if name != "enforcement":
+        with pytest.raises(ConfigurationError, match=f"`{name}` of a guard cannot be changed"):
+            delattr(world.guard, name)
+
+
+def test_a_guard_does_not_become_one_that_only_observes(world):
+    with pytest.raises(ConfigurationError, match="`__class__` of a guard cannot be changed"):
+        world.guard.__class__ = ObserveOnlyGuard
+
+
+def test_neither_a_guard_nor_a_session_is_copied(world):
+    """A copy of a session would not end when the session does."""
+    with world.guard.acting_as(world.agent) as session:
+        for it in (session, world.guard):
+            for copies in (copy.copy, copy.deepcopy, pickle.dumps):
+                with pytest.raises(ConfigurationError, match="copied or pickled"):
+                    copies(it)

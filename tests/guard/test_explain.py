@@ -68,7 +68,7 @@ def test_a_question_that_nobody_answers(refusal):
 
     assert (
         "[approval.refused] bot may not `read:crm/customers/c-1` in tool `get`: a person must approve, and "
-        "no approver is set. Pass approver= to `Guard`, such as `TerminalApprover()`, and answer in time"
+        "no approver is set. Pass approver= to `Guard`, such as `TerminalApprover()`"
     ) == text
     assert "not permitted: read crm/customers/c-1: a person did not approve" == model
 

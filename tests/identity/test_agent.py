@@ -199,6 +199,8 @@ def test_a_file_that_holds_no_agent_is_refused(saved, content):
     [
         {"agentid_agent": 2},
         {"agentid_agent": None},
+        {"agentid_agent": True},
+        {"agentid_agent": 1.0},
         {"extra": 1},
         {"key": None},
         {"key": "x"},
@@ -209,7 +211,7 @@ def test_a_file_that_holds_no_agent_is_refused(saved, content):
         {"grant": ["a.b.c"]},
         {"grant": []},
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_a_file_with_a_wrong_part_is_refused(saved, changes):
     """Unknown, missing, or of another agent."""

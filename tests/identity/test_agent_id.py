@@ -135,3 +135,18 @@ def test_every_valid_id_reads_back_as_itself(trust_domain, segments):
 
     assert text == str(AgentId.parse(text))
     assert tuple(segments) == AgentId.parse(text).segments
+
+
+class HostileText(str):  # noqa: SLOT000 -- as hostile as can be
+    """Text whose methods do something else."""
+
+    def _fail(self, *_):
+        raise RuntimeError("hostile")
+
+    partition = lower = isascii = split = __contains__ = __eq__ = __len__ = __iter__ = _fail
+    __hash__ = str.__hash__
+
+
+def test_text_whose_methods_fail_is_read_as_the_text_that_it_is():
+    assert "acme.example" == AgentId.parse(HostileText("spiffe://acme.example/agent/bot")).trust_domain
+    assert "acme.example" == parse_trust_domain(HostileText("acme.example"))

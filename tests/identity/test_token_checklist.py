@@ -464,6 +464,18 @@ def test_a_subject_that_is_not_an_agent_of_the_trust_domain_is_refused(make_forg
 
 
 @pytest.mark.parametrize("kind", ["credential", "jwt-svid"])
+@pytest.mark.parametrize("path", ["/bot", "/agents/bot", "/x/agent/bot"])
+def test_what_is_no_agent_is_none_of_ours(make_forge, kind, path):
+    """9: Our authority issues `/agent/<name>`; another path is somebody else's."""
+    forge = make_forge(kind)
+    token = forge.token(payload=forge.claims(sub=f"spiffe://acme.example{path}", agent__name=path[1:]))
+    named = forge.token(payload=forge.claims(sub=f"spiffe://acme.example{path}", agent__name="bot"))
+
+    assert "CredentialError" in forge.refusal(token)
+    assert "CredentialError" in forge.refusal(named)
+
+
+@pytest.mark.parametrize("kind", ["credential", "jwt-svid"])
 def test_the_trust_domain_itself_is_no_agent(make_forge, kind):
     """9: Its id is the issuer's, and it has no name."""
     forge = make_forge(kind)

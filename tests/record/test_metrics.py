@@ -124,7 +124,7 @@ def test_the_time_to_decide_is_not_time_that_the_tool_ran(measured):
         now[0] += 2 * 10**9
 
     with acting_as(ask=["read:crm/customers/*"], approver=approver) as world:
-        world.guard.monotonic_ns = lambda: now[0]
+        vars(world.guard)["monotonic_ns"] = lambda: now[0]
         slow("c-1")
 
     sums = {

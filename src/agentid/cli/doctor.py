@@ -35,7 +35,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
         "Check the installation, the nearest configuration, its authority and where spans go. "
-        "Changes nothing. Exit code 1 if something is wrong."
+        "Changes nothing. Exit code 1 if something is wrong, 2 if it is the configuration."
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="by default the nearest agentid.toml")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -43,7 +43,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look at everything; 1 if something failed."""
+    """Look at everything; 1 if something failed, 2 if the configuration did."""
     findings = [
         *_installation(),
         *_unless_broken("configuration", _configuration(args.config)),
@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         for finding, line in zip(findings, table([(f.what, f.detail) for f in findings], indent=""), strict=True):
             print_line(f"{paint(f'{finding.level:<5}', _COLOUR[finding.level])} {line}")
-    return 1 if any(finding.level == "fail" for finding in findings) else 0
+    failed = {finding.what for finding in findings if finding.level == "fail"}
+    return 2 if "configuration" in failed else 1 if failed else 0
 
 
 def _installation() -> Iterator[Finding]:
@@ -118,13 +119,15 @@ def _unenforced(config: Any) -> Iterator[Finding]:
 
 
 def _telemetry() -> Iterator[Finding]:
-    from agentid.record.pipeline import otlp_endpoint, sdk_is_disabled
+    from agentid.record.pipeline import is_web_address, otlp_endpoint, sdk_is_disabled
 
     endpoint = otlp_endpoint()
     if sdk_is_disabled():
         yield Finding("warn", "spans", "OTEL_SDK_DISABLED is true: nothing is recorded")
     elif not endpoint:
         yield Finding("ok", "spans", "go to the tracer provider that the program sets, if it sets one")
+    elif not is_web_address(endpoint):
+        yield Finding("fail", "spans", f"{plain(endpoint)} is no http or https address")
     else:
         try:
             version = importlib.metadata.version("opentelemetry-exporter-otlp-proto-http")

@@ -6,7 +6,7 @@ DO IT: the only place that joins who, may and record.
 - `calls`: every kind of call, wrapped the same way. `lazy`: results whose body runs later.
 - `guard`, `session`: what an application opens.
 - `requires`, `data_access`: what a tool's author writes. `touch`: what a block or a wrapped library is about to do.
-- `tool`, `binding`: from a call's arguments to the resources it is about.
+- `tool`, `signature`, `binding`: from a call's arguments to the resources it is about.
 - `approval`: asking a person. `terminal`: asking on the terminal.
 - `explain`: the text of refusals. `telemetry`: the attributes of spans.
 - `configured`: from `agentid.toml` to a guard.

@@ -36,6 +36,9 @@ __all__ = ["Computed", "Requirement", "Template", "Unbindable"]
 MAX_RESOURCES: Final = 10_000
 """The most resources that one call may name."""
 
+_MAX_TEXT: Final = 256 * 1024
+"""The most characters that they may have together, so that no call keeps its guard busy."""
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _FIELD = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d_]\w*)*)(:path)?")
 _COLLECTIONS: Final = (list, tuple, set, frozenset)
@@ -151,6 +154,8 @@ class Template:
             count *= len(texts)
         if count > MAX_RESOURCES:
             raise Unbindable(f"it names more than {MAX_RESOURCES} resources")
+        if count > 1 and sum(count // len(texts) * sum(map(len, texts)) for texts in choices) > _MAX_TEXT:
+            raise Unbindable(f"the resources that it names have more than {_MAX_TEXT} characters together")
         return [self._fill(texts) for texts in product(*choices)]
 
     def _fill(self, texts: tuple[str, ...]) -> Access:

@@ -196,6 +196,12 @@ class GuardedCall:
         self._finish("stopped", telemetry.error_type(error))
         raise error
 
+    def check_again(self) -> None:
+        """The same, right before the body of a plain call; one that runs later is looked at there once more."""
+        is_still = self.is_still
+        self.check()
+        self.is_still = is_still
+
     def _noted(self, reason: Reason) -> None:
         """Note that it would have been stopped here."""
         self.decided(Decision("deny", reason))

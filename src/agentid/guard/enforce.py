@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentid.errors import AuditUnavailableError, quote
 from agentid.guard import telemetry
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from agentid.guard.telemetry import Subject
 
 __all__ = ["Enforcement"]
+
+_UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 Question = tuple["Approver | None", ApprovalRequest]
 
@@ -89,6 +91,9 @@ def _seven_steps(
         # A body that runs later, as a stream's does, is decided again there: a list may have grown meanwhile.
         call.is_still = partial(_is_still, arguments, asked_about)
         call.begin(arguments)
+        # Writing takes its time, in which somebody may have changed what was decided.
+        if not all(type(value) in _UNCHANGEABLE for value in arguments.values()):
+            call.check_again()
     except Exception as failure:  # noqa: BLE001 -- an error in here is a refusal, never a yes
         _refuse_error(call, failure)
         call.begin(arguments)

@@ -99,10 +99,16 @@ def _explain(
             ), model  # fmt: skip
         case "approval_missing":
             return what, f"a person must approve, and {one_line(why, limit=200)}", (
-                "Pass approver= to `Guard`, such as `TerminalApprover()`, and answer in time"
+                _ask_again(session)
             ), f"{model}: a person did not approve"  # fmt: skip
         case _:
             return what, f"its grant {_held(session, access)}", _fix(access), model
+
+
+def _ask_again(session: Session) -> str:
+    if session.guard.approver is None:
+        return "Pass approver= to `Guard`, such as `TerminalApprover()`"
+    return "Call it again, and answer yes in time, if it should be done"
 
 
 def _unknown_names(decision: Decision, why: str) -> str:

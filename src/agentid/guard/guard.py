@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, TypeVar, cast
 
 from agentid.errors import ConfigurationError, quote
 from agentid.guard.calls import around
@@ -28,7 +28,11 @@ __all__ = ["Guard", "ObserveOnlyGuard"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MAX_RULES: Final = 4096
-_FIXED: Final = frozenset({"trust", "policy", "audit", "observers", "approver", "tracing"})
+_MAX_TASK: Final = 64 * 1024
+_OF_ITS_CLASS: Final = frozenset({"enforcement", "__class__"})
+_FIXED: Final = frozenset(
+    {"trust", "policy", "audit", "observers", "approver", "tracing", "clock", "monotonic_ns", "captures_content"}
+)
 log = logging.getLogger("agentid")
 
 
@@ -135,11 +139,19 @@ class Guard:
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A session, a plan and the compiled rules remember these: changed later, they would only seem to be.
-        if (name in _FIXED and name in self.__dict__) or name == "enforcement":
-            raise ConfigurationError(
-                f"`{name}` of a guard cannot be changed", fix="Make another guard, and open sessions with that"
-            )
+        if (name in _FIXED and name in self.__dict__) or name in _OF_ITS_CLASS:
+            raise _fixed(name)
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in _FIXED:
+            raise _fixed(name)
+        super().__delattr__(name)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise ConfigurationError(
+            "A guard was to be copied or pickled", why="it holds what others must not get at", fix="Make another one"
+        )
 
     def agent(self, name: str) -> Agent:
         """
@@ -173,6 +185,10 @@ class Guard:
             )
         if not isinstance(task, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"the task is {quote(type(task).__name__)}, and it must be text")
+        if len(task) > _MAX_TASK or not _can_be_shown(task):
+            raise ConfigurationError(
+                "the task was refused", why=f"it must be text of at most {_MAX_TASK} characters that can be shown"
+            )
         with NobodyActing():
             verified = self.trust.verify_agent(agent, now=self.clock())
         return Session(self, agent, verified, self._rules_for(verified.grant), task)
@@ -250,6 +266,17 @@ class Guard:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.trust.trust_domain}>"
+
+
+def _can_be_shown(task: str) -> bool:
+    """Whether an approver can read it: no half characters, and of those that control a terminal only line breaks."""
+    return all(line.isprintable() for line in task.replace("\t", " ").splitlines())
+
+
+def _fixed(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{quote(name)} of a guard cannot be changed", fix="Make another guard, and open sessions with that"
+    )
 
 
 def _warn_unenforced(policy: Policy) -> None:

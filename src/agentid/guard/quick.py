@@ -41,11 +41,15 @@ _OWN: Final = "_agentid_"
 _WRAPPER: Final = """\
 {define} _agentid_call({parameters}):
     _agentid_session = _agentid_who()
-    if (
-        _agentid_session is not None
-        and _agentid_session.trust.generation == _agentid_session.lease
-        and _agentid_session.clock() < _agentid_session.due
-    ):
+    try:
+        _agentid_may_act = (
+            _agentid_session is not None
+            and _agentid_session.trust.generation == _agentid_session.lease
+            and _agentid_session.clock() < _agentid_session.due
+        )
+    except _agentid_Exception:
+        _agentid_may_act = False
+    if _agentid_may_act:
         try:
             _agentid_plan = _agentid_session.plans[_agentid_tool]
         except _agentid_KeyError:
@@ -97,6 +101,7 @@ def quickened(function: Callable[..., Any], tool: Tool, slow: Any) -> Any:
         "_agentid_type": type,
         "_agentid_str": str,
         "_agentid_KeyError": KeyError,
+        "_agentid_Exception": Exception,  # of a clock that fails: the seven steps refuse, and record it
         "_agentid_who": acting.get,
         "_agentid_restore": acting.set,
         "_agentid_tool": tool,

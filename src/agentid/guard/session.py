@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from uuid import uuid4
 
 from agentid.errors import (
@@ -134,6 +134,13 @@ class Session:
         self._is_quick = guard.is_quick and self.metrics is None
         self.lease = self.generation if self._is_quick else _NO_LEASE
         self.plans: dict[Tool, Plan] = {}
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise ConfigurationError(
+            "A session was to be copied or pickled",
+            why="the copy would not end when the session does",
+            fix="Use the session itself, or open another one",
+        )
 
     def check(self, tool: str) -> Error | None:
         """Why this agent may not act any more, or None while it may. Looked at before each call and item."""

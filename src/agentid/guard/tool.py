@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import types
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, cast
@@ -11,13 +10,13 @@ from typing import Any, Final, cast
 from agentid.errors import ConfigurationError, quote
 from agentid.guard.binding import MAX_RESOURCES, Computed, Requirement, Template, Unbindable, check_names
 from agentid.guard.calls import name_of, unwrap_partial
+from agentid.guard.signature import GENERIC, is_exact, is_taken_from_inside, signature_of, takes_no_names
 from agentid.record import Access
 from agentid.record import attributes as names
 
 __all__ = ["Tool"]
 
 _EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
-_GENERIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Tool:
@@ -63,12 +62,18 @@ class Tool:
             inner = self._partials[-1].func
         self.signature = signature_of(inner)
         # Whether it only says which parameters it has: it takes anything, and hands that on.
-        self.is_believed = inner is function and _takes_anything(inner) and not _takes_anything_by(self.signature)
-        self.is_exact = inner is function and _is_exact(inner, self.signature)
+        self.is_believed = inner is function and is_taken_from_inside(inner, self.signature)
+        if self.is_believed and takes_no_names(inner) and len(self.signature.parameters) > 1:
+            raise ConfigurationError(
+                f"tool {quote(self.name)} cannot be guarded",
+                why="a decorator around it takes its arguments by position alone, and could shift them",
+                fix="Guard the function itself: put this decorator below that one, or let that one take names, too",
+            )
+        self.is_exact = inner is function and is_exact(inner, self.signature)
         parameters = self.signature.parameters
         keyword = [p.name for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
         self.variadic: str | None = keyword[0] if keyword else None
-        self.collected = frozenset(p.name for p in parameters.values() if p.kind in _GENERIC)
+        self.collected = frozenset(p.name for p in parameters.values() if p.kind in GENERIC)
         self.requirements: tuple[Requirement, ...] = tuple(self._requirement(item) for item in requirements)
         if not self.requirements:
             raise ConfigurationError(
@@ -77,7 +82,9 @@ class Tool:
                 fix='Write @requires("read:…"), or leave the decorator away',
             )
         if isinstance(sinks, str):
-            raise ConfigurationError(f"`sinks` of tool {quote(self.name)} is text", fix=f"Write sinks={{{sinks!r}}}")
+            raise ConfigurationError(
+                f"`sinks` of tool {quote(self.name)} is text", fix='Write it as a set, such as sinks={"to", "amount"}'
+            )
         if not isinstance(sinks, Collection) or not all(isinstance(sink, str) for sink in sinks):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
                 f"`sinks` of tool {quote(self.name)} is no set of names", fix='Write sinks={"to", "amount"}'
@@ -105,7 +112,7 @@ class Tool:
                 f"the requirement computed for tool {quote(self.name)} is async", fix="Let a plain function compute it"
             )
         wanted = signature_of(item).parameters
-        if any(p.kind in _GENERIC or p.kind is inspect.Parameter.POSITIONAL_ONLY for p in wanted.values()):
+        if any(p.kind in GENERIC or p.kind is inspect.Parameter.POSITIONAL_ONLY for p in wanted.values()):
             raise ConfigurationError(
                 f"the requirement computed for tool {quote(self.name)} takes arguments without names",
                 fix="Let it take the tool's parameters by name",
@@ -157,13 +164,22 @@ class Tool:
         A version of *function*, a wrapper that takes anything, that is called with names as far as that is possible.
 
         What was decided about a parameter arrives at that parameter, also behind a wrapper that puts arguments of
-        its own in front: there Python refuses the call.
+        its own in front: there Python refuses the call. The first one goes by position, because many wrappers look at
+        it; the second goes by name, so that nothing can be put in front of the first.
         """
+        parameters = list(self.signature.parameters.values())
+        kinds = {parameter.kind for parameter in parameters}
+        leads = bool(parameters) and inspect.Parameter.VAR_POSITIONAL not in kinds
+        leads = leads and parameters[0].kind is _EITHER and parameters[0].default is inspect.Parameter.empty
+        first = parameters[0].name if leads else None
+        second = parameters[1] if leads and len(parameters) > 1 else None
 
         def call(*args: Any, **kwargs: Any) -> Any:
             bound = self.signature.bind(*args, **kwargs)
             positional: list[Any] = []
             named: dict[str, Any] = {}
+            if second is not None and second.kind is _EITHER and second.name not in bound.arguments:
+                named[second.name] = second.default
             # With `*args` in use, everything before has to stand before it.
             in_order = self.collected & bound.arguments.keys() - {self.variadic}
             for name, value in bound.arguments.items():
@@ -172,7 +188,7 @@ class Tool:
                     positional.extend(value)
                 elif kind is inspect.Parameter.VAR_KEYWORD:
                     named.update(value)
-                elif kind is inspect.Parameter.POSITIONAL_ONLY or (in_order and kind is _EITHER):
+                elif kind is inspect.Parameter.POSITIONAL_ONLY or name == first or (in_order and kind is _EITHER):
                     positional.append(value)
                 else:
                     named[name] = value
@@ -195,61 +211,3 @@ class Tool:
         if not found:
             raise Unbindable("the call names no resource at all")
         return tuple(found)
-
-
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """
-    The parameters that really receive the arguments: those of the code, whatever `__signature__` says.
-
-    A wrapper that takes `*args, **kwargs` hides them, so what it says to wrap is believed.
-
-    Raises:
-        ConfigurationError: There is no signature, as for some built-in functions.
-    """
-    try:
-        own = _code_signature(function) or inspect.signature(function, follow_wrapped=False)
-        if _takes_anything_by(own):
-            return inspect.signature(function)
-    except (TypeError, ValueError):
-        raise ConfigurationError(
-            f"tool {quote(name_of(function))} cannot be guarded",
-            why="Python knows no signature for it, so its arguments have no names",
-            fix="Wrap it in a function of your own",
-        ) from None
-    return own
-
-
-def _code_signature(function: Any) -> inspect.Signature | None:
-    """What the code of a function, a method or a callable object takes; None for what has no code of Python."""
-    receiver: Any = None
-    if isinstance(function, types.MethodType):
-        function, receiver = function.__func__, function.__self__
-    elif not (inspect.isroutine(function) or inspect.isclass(function)):
-        function, receiver = type(function).__call__, function
-    if not isinstance(function, types.FunctionType):
-        return None
-    bare = types.FunctionType(function.__code__, {}, function.__name__, function.__defaults__, function.__closure__)
-    bare.__kwdefaults__ = function.__kwdefaults__
-    return inspect.signature(bare if receiver is None else types.MethodType(bare, receiver))
-
-
-def _takes_anything(function: Callable[..., Any]) -> bool:
-    own = _code_signature(function)
-    return own is not None and _takes_anything_by(own)
-
-
-def _takes_anything_by(signature: inspect.Signature) -> bool:
-    return all(parameter.kind in _GENERIC for parameter in signature.parameters.values())
-
-
-def _is_exact(function: object, signature: inspect.Signature) -> bool:
-    """
-    Whether Python binds the arguments of *function* as *signature* says, before its body runs.
-
-    Not so for a wrapper that takes anything, nor for what says that it has another signature.
-    """
-    code = getattr(function, "__code__", None) if inspect.isfunction(function) else None
-    if code is None or hasattr(function, "__signature__"):
-        return False
-    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return named == tuple(p.name for p in signature.parameters.values() if p.kind not in _GENERIC)

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agentid.errors import ConfigurationError, CredentialError, quote
-from agentid.identity.private_file import read_private, write_private
+from agentid.identity.private_file import file_path, read_private, write_private
 from agentid.identity.strict_json import StrictJSONError, parse_object
 from agentid.identity.token import GRANT
 from agentid.signing import PrivateKey
@@ -81,7 +81,7 @@ class AgentFile:
         Raises:
             ConfigurationError: There is a file already, it cannot be written, or the passphrase is not one.
         """
-        file = FOLDER / f"{name}.json" if path is None else _path(path)
+        file = FOLDER / f"{name}.json" if path is None else file_path(path, what=_WHAT)
         key = self.key.to_pem() if passphrase is None else _encrypted(self.key, _bytes(passphrase))
         content = {
             "agentid_agent": 1,
@@ -109,7 +109,7 @@ class AgentFile:
             CredentialError: It does not hold an agent.
         """
         given = None if passphrase is None else _bytes(passphrase)
-        file = _only_file() if path is None else _path(path)
+        file = _only_file() if path is None else file_path(path, what=_WHAT)
         content = _content(file)
         pem: str = content["key"]
         if given is None and pem.startswith(_ENCRYPTED):
@@ -138,18 +138,12 @@ def is_encrypted(path: str | os.PathLike[str]) -> bool:
         ConfigurationError: The file cannot be read, or others can get at it.
         CredentialError: It does not hold an agent.
     """
-    return _content(_path(path))["key"].startswith(_ENCRYPTED)
+    return _content(file_path(path, what=_WHAT))["key"].startswith(_ENCRYPTED)
 
 
 def not_an_agent(why: str) -> CredentialError:
     """Make the error for a file that does not hold an agent; *why* is a fixed phrase, never a part of the file."""
     return CredentialError(f"The {_WHAT} was refused", why=why, fix="Save the agent again with `Agent.save`")
-
-
-def _path(path: object) -> Path:
-    if not isinstance(path, str | os.PathLike):
-        raise ConfigurationError(f"The path of the {_WHAT} was refused", why="it is neither text nor a path")
-    return Path(cast("str | os.PathLike[str]", path))
 
 
 def _only_file() -> Path:
@@ -171,7 +165,7 @@ def _content(file: Path) -> dict[str, Any]:
         content = parse_object(read_private(file, what=_WHAT, max_size=_MAX_SIZE))
     except StrictJSONError as error:
         raise not_an_agent(str(error)) from None
-    if content.keys() != _MEMBERS or content["agentid_agent"] != 1:
+    if content.keys() != _MEMBERS or type(content["agentid_agent"]) is not int or content["agentid_agent"] != 1:
         raise not_an_agent("`Agent.save` did not write it")
     chain = content["grant"]
     texts = [

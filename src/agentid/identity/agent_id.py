@@ -59,6 +59,7 @@ class AgentId:
         """
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _refused(type(text).__name__, "it is not text")
+        text = str.__str__(text)  # a subclass may do anything
         scheme, separator, rest = text.partition("://")
         if not separator or scheme.lower() != _SCHEME:
             raise _refused(text, "it does not start with `spiffe://`")
@@ -124,6 +125,7 @@ def parse_trust_domain(text: object) -> str:
     """
     if not isinstance(text, str):
         raise _refused(type(text).__name__, "its trust domain is not text")
+    text = str.__str__(text)  # a subclass may do anything
     name = _lower(text)
     if _TRUST_DOMAIN.fullmatch(name) is None:
         raise _bad_trust_domain(text)

@@ -26,6 +26,7 @@ from agentid.identity.grant import DEFAULT_MAX_DEPTH, Grant
 from agentid.identity.inputs import agent_id, check_depth, one_line_text, times, uri
 from agentid.identity.keys.key_ring import KeyRing
 from agentid.identity.keys.key_store import KeyStore, PublishedKeys
+from agentid.identity.private_file import file_path
 from agentid.identity.revocation.revoker import Revoker
 from agentid.identity.revocation.store import RevocationStore
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, MAX_OWN_SVID, encode
@@ -110,12 +111,11 @@ class Authority(Secret):
         """
         # Before the file is made: a slip in the name must not leave keys behind.
         domain = _trust_domain(trust_domain)
-        if not isinstance(path, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError("The path of the key file was refused", why="it is neither text nor a path")
+        file = file_path(path, what="key file")
         if status_uri is not None:
             uri(status_uri, "status_uri")
-        revoked = RevocationStore(Path(f"{os.fspath(path)}{_STORE_SUFFIX}"))
-        keys = KeyStore.open(path, complete=status_uri is not None)
+        revoked = RevocationStore(Path(f"{file}{_STORE_SUFFIX}"))
+        keys = KeyStore.open(file, complete=status_uri is not None)
         return cls(domain, keys, clock=clock, revoked=revoked, status_uri=status_uri)
 
     @property

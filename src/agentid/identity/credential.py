@@ -26,6 +26,7 @@ __all__ = ["Credential", "holder_key"]
 
 _HOLDER_MEMBERS: Final = dict.fromkeys(("kty", "crv", "alg", "x", "y")).keys()
 _HOLDER_TYPE: Final = ("EC", "P-256", ES256)
+_AGENTS: Final = "/agent/"
 _NO_SUBJECT: Final = "its `sub` is not, in its one spelling, the SPIFFE ID of an agent of its issuer's trust domain"
 
 
@@ -229,6 +230,8 @@ def _subject(subject: str, claimed_issuer: str, name: str, kind: TokenKind) -> A
         agent_id = AgentId(claimed_issuer[len(_NO_DOMAIN) :], subject[len(claimed_issuer) :])
     except CredentialError:
         raise refused(kind, _NO_SUBJECT) from None
+    if not agent_id.path.startswith(_AGENTS):
+        raise refused(kind, _NO_SUBJECT)
     if name != agent_id.name:
         raise refused(kind, "its name is not the one in its `sub`")
     return agent_id

@@ -153,7 +153,7 @@ def chain_links(chain: object) -> tuple[str, ...]:
     links: tuple[object, ...]
     if type(chain) is str:
         links = (chain,)
-    elif isinstance(chain, (tuple, list)):
+    elif type(chain) in {tuple, list}:  # a subclass may do anything
         links = tuple(cast("Sequence[object]", chain))
     else:
         raise refused(GRANT, "it is neither a token nor a list of tokens")

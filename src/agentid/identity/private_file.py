@@ -15,16 +15,37 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from agentid.errors import ConfigurationError, quote
 
-__all__ = ["check_private", "read_private", "write_private"]
+__all__ = ["check_private", "file_path", "read_private", "write_private"]
+
+MAX_PATH: Final = 4096
+"""Characters of a path that any system takes; a longer one only costs time."""
 
 # Some systems do not have some of these.
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # A named pipe put in the place of a file would wait for a writer for ever.
 _NON_BLOCKING: Final = getattr(os, "O_NONBLOCK", 0)
+
+
+def file_path(path: object, *, what: str) -> Path:
+    """
+    Give the path of a file as it was passed.
+
+    Raises:
+        ConfigurationError: It is neither text nor a path, or longer than any system takes.
+    """
+    try:
+        text = os.fspath(cast("str | os.PathLike[str]", path))
+    except TypeError:
+        text = b""
+    if not isinstance(text, str):
+        raise ConfigurationError(f"The path of the {what} was refused", why="it is neither text nor a path")
+    if len(text) > MAX_PATH:
+        raise ConfigurationError(f"The path of the {what} was refused", why=f"it is longer than {MAX_PATH} characters")
+    return Path(text)
 
 
 def read_private(path: str | os.PathLike[str], *, what: str, max_size: int) -> bytes:

@@ -4,7 +4,7 @@ Signed tokens: the compact form that a credential, a grant or a JWT-SVID travels
 Decoding applies RFC 8725 in full, in this order, and refuses at the first doubt:
 
 1. text, and not too long;
-2. three segments of canonical base64url, so that one token has one spelling;
+2. three segments of canonical base64url, so that no token can be spelled otherwise;
 3. a header of exactly `alg`, `kid` and `typ`: nothing that names, embeds or locates a key, no `crit`, no `zip`;
 4. the `typ` of this kind of token, and an `alg` that is allowed for it;
 5. a key of the right use with that `kid`, whose own algorithm is that `alg`;

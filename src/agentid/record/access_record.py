@@ -19,7 +19,8 @@ __all__ = ["Access", "AccessRecord", "Audit", "Holder", "Observer", "Phase", "St
 Phase = Literal["decision", "outcome"]
 Status = Literal["pending", "success", "failure", "denied", "stopped", "cancelled", "closed", "abandoned"]
 """
-What came of it. `denied`: the body never ran. `stopped`: a stream that was refused its next item.
+What came of it. `denied`: the body never ran. `stopped`: a stream that was refused its next item, or a body
+whose arguments were not any more what was allowed.
 `closed`: a stream that its reader closed early. `abandoned`: lazy work that nobody ran, or nobody finished.
 """
 

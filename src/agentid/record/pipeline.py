@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span
 
-__all__ = ["Pipeline", "SpanNode", "otlp_endpoint", "sdk_is_disabled"]
+__all__ = ["Pipeline", "SpanNode", "is_web_address", "otlp_endpoint", "sdk_is_disabled"]
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _LOGIN: Final = re.compile(r"(^|//)[^/]*@")
+_WEB: Final = re.compile(r"https?://[A-Za-z0-9\[]")
 _PATIENCE: Final = 3.0  # seconds, for a collector that does not answer
 
 
@@ -179,6 +180,11 @@ class Pipeline:
 def sdk_is_disabled() -> bool:
     """Whether the environment switches OpenTelemetry off."""
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def is_web_address(endpoint: str) -> bool:
+    """Whether spans can be sent there: an address of http or https with a host."""
+    return _WEB.match(endpoint) is not None
 
 
 def otlp_endpoint() -> str:

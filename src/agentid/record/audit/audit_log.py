@@ -30,14 +30,15 @@ from pathlib import Path
 from threading import Lock, Thread, get_ident
 from typing import Final, Literal
 
-from agentid.errors import AuditUnavailableError, ConfigurationError, Error, quote
+from agentid.errors import AuditUnavailableError, ConfigurationError, Error
 from agentid.record.access_record import AccessRecord, Phase
 from agentid.record.audit.anchor_sender import Anchor, AnchorSender
 from agentid.record.audit.append_file import LostFileError
-from agentid.record.audit.chain import MAX_UNSIGNED, Chain, ChainOptions
+from agentid.record.audit.chain import Chain, ChainOptions
+from agentid.record.audit.options import callables, check_kinds, check_limits
 from agentid.record.audit.record_line import encode_record
-from agentid.record.audit.retention import MINIMUM_AGE, remove_old_records
-from agentid.signing import ED25519, PublicKey, Signer
+from agentid.record.audit.retention import remove_old_records
+from agentid.signing import PublicKey, Signer
 
 __all__ = ["AuditLog"]
 
@@ -86,27 +87,22 @@ class AuditLog:
         delete_evidence_younger_than_six_months: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if getattr(signer, "alg", None) != ED25519:
+        check_kinds(signer, durability, clock)
+        check_limits(
+            checkpoint_records,
+            checkpoint_seconds,
+            segment_bytes,
+            segment_age,
+            retention,
+            deletes=delete_evidence_younger_than_six_months,
+        )
+        senders = callables(anchors)
+        try:
+            self._folder = Path(folder)
+        except TypeError:
             raise ConfigurationError(
-                "The signer of the audit log was refused",
-                why="checkpoints are signed with Ed25519, by a key that is used for nothing else",
-                fix="Pass `authority.audit_signer()`",
-            )
-        if durability not in {"process", "disk"}:
-            raise ConfigurationError(f"The durability {quote(durability)} was refused", fix="Use `process` or `disk`")
-        if not 0 < checkpoint_records <= MAX_UNSIGNED // 2 or not checkpoint_seconds > 0:
-            raise ConfigurationError(
-                "The interval of checkpoints was refused", why=f"it is 1 to {MAX_UNSIGNED // 2} records, and some time"
-            )
-        if not segment_bytes > 0 or not segment_age > timedelta(0):
-            raise ConfigurationError("The size or age of audit files was refused", why="it must be more than nothing")
-        if retention is not None and retention < MINIMUM_AGE and not delete_evidence_younger_than_six_months:
-            raise ConfigurationError(
-                "The retention of the audit log was refused",
-                why=f"the EU AI Act asks for six months, which is {MINIMUM_AGE.days} days here",
-                fix="Use a longer one, or say `delete_evidence_younger_than_six_months=True` and have a reason",
-            )
-        self._folder = Path(folder)
+                "The folder of the audit log was refused", why="it is neither text nor a path"
+            ) from None
         self._clock = clock
         self._retention = retention
         self._signer = signer
@@ -123,7 +119,7 @@ class AuditLog:
         def begin(on_checkpoint: Anchor) -> Chain:
             return Chain(root, signer, options, clock=clock, on_checkpoint=on_checkpoint, on_rotation=on_rotation)
 
-        self._writing = _Writing(begin, tuple(anchors))
+        self._writing = _Writing(begin, senders)
         # At the end of the program too, and when nobody holds the log any more.
         self._end = weakref.finalize(self, self._writing.end)
         if hasattr(os, "register_at_fork"):
