@@ -45,9 +45,12 @@ def _show(figures: list[Measured]) -> list[Measured]:
 
 
 def _good(figure: Measured, *, check: bool) -> bool:
-    if figure.ratio is None or figure.case.target is None or (check and not figure.case.gated):
+    ratio, target, gate = figure.ratio, figure.case.target, figure.case.gate
+    if ratio is None or target is None:
         return True
-    return figure.ratio <= figure.case.target * (_ROOM if check else 1.0)
+    if not check:
+        return ratio <= target
+    return ratio <= (target * _ROOM if gate is None else gate)
 
 
 def _tried(suite: Suite, *, check: bool) -> list[Measured]:

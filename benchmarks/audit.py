@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -150,13 +151,13 @@ def _on_the_disk(slower: float) -> Suite:
     place = _Place(slower)
     cases = [
         Case("by hand, an fsync for each", _hand(place.folder, every=1)),
-        Case("eight threads", place.log(8), "by hand, an fsync for each", 0.2, gated=place.is_gated),
+        Case("eight threads", place.log(8), "by hand, an fsync for each", 0.2, gate=place.gate),
     ]
     for threads in (8, 64):
         hand = f"by hand, {threads} and then an fsync"
         cases += [
             Case(hand, _hand(place.folder, every=threads)),
-            Case(f"group commit of {threads} threads", place.log(threads), hand, 2.0, gated=place.is_gated),
+            Case(f"group commit of {threads} threads", place.log(threads), hand, 2.0, gate=place.gate),
         ]
     disk = f"a disk that takes {slower * 1000:g} ms more" if slower else "this disk"
     return Suite(
@@ -181,7 +182,7 @@ class _Place:
         waits = kind not in {"tmpfs", "ramfs"}
         self.remark = "" if waits else f" ({kind}: waits for no disk)"
         # Where a sync takes a fifth of a millisecond, waking threads takes as long, and longer while others compute.
-        self.is_gated = bool(slower)
+        self.gate = None if slower else math.inf
 
     def folder(self) -> Path:
         """The folder."""

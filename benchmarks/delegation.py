@@ -62,8 +62,8 @@ def suites() -> list[Suite]:
             "delegation",
             [
                 Case("five raw signature checks", _five(raw)),
-                Case("five links, cold", cold, "five raw signature checks", 1.7, gated=False),
-                Case("one link more on four that are known", one_more, "five raw signature checks", 0.35, gated=False),
+                Case("five links, cold", cold, "five raw signature checks", 1.7, gate=2.6),
+                Case("one link more on four that are known", one_more, "five raw signature checks", 0.35, gate=0.6),
             ],
             rounds=31,
             per_batch_ns=4_000_000,

@@ -34,7 +34,7 @@ class Case:
         yardstick: Name of the case of the same suite that it is compared with; None for a yardstick.
         target: The ratio that it must not pass, or None.
         note: What the comparison is about.
-        gated: Whether `--check` fails on it. One that does not meet its target yet is shown and not gated.
+        gate: The ratio at which `--check` fails, where that is not the target with some room for noise.
         unit: Of what is measured: `ns` or `bytes`.
     """
 
@@ -43,7 +43,7 @@ class Case:
     yardstick: str | None = None
     target: float | None = None
     note: str = ""
-    gated: bool = True
+    gate: float | None = None
     unit: str = "ns"
 
 

@@ -82,7 +82,7 @@ def suites() -> list[Suite]:
             "verification",
             [
                 Case("raw signature check", raw_check(token)),
-                Case("credential, cold", _cold(anchor, tokens), "raw signature check", 1.65, gated=False),
+                Case("credential, cold", _cold(anchor, tokens), "raw signature check", 1.65, gate=2.3),
                 Case("credential, warm", warm_credential, "raw signature check", 0.02),
                 Case("grant, warm", warm_grant, "raw signature check", 0.02),
             ],
