@@ -44,5 +44,5 @@ def wire(
         )
 
     wanted = config.audit if audit else None
-    written = None if wanted is None else AuditLog(wanted, signer=authority.audit_signer())
+    written = None if wanted is None else AuditLog(wanted, signer=authority.audit_signer(), trust=authority.trust)
     return authority.trust, Policy.of(config), issue, written

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from systems import needs_posix
 
-from agentid.errors import ConfigurationError
+from agentid.errors import ConfigurationError, CredentialError
+from agentid.identity import Authority
 from agentid.record.audit import retention, verify_audit_log
 from agentid.record.audit.proof import check_inclusion, prove_consistency, prove_inclusion
 from agentid.signing import ED25519, PrivateKey
@@ -155,6 +156,29 @@ def test_what_another_key_signed_is_not_removed(old, open_log, clock, caplog):
     open_log(old, retention=YEAR, signer=PrivateKey.generate(ED25519)).close()
 
     assert [1, 2, 3, 4] == kept(old)
+
+
+def test_what_a_key_signed_that_was_replaced_since_is_removed_where_it_is_trusted(tmp_path, open_log, write, clock):
+    """After an emergency the authority has another key for audit logs, and still publishes the one of before."""
+    authority = Authority.create("acme.example", clock=clock)
+    log = open_log(signer=authority.audit_signer())
+    write(log, 3)
+    log.close()
+    authority.rotate(overlap=timedelta(0))
+    clock.step(2 * YEAR)
+    options = {"retention": YEAR, "signer": authority.audit_signer()}
+
+    open_log(**options).close()
+    assert [1] == kept(tmp_path / "audit")
+    open_log(trust=authority.trust, **options).close()
+    assert [] == kept(tmp_path / "audit")
+    assert () == verify_audit_log(tmp_path / "audit", authority.trust).problems
+
+
+@pytest.mark.parametrize("trust", [5, [], "keys", {"keys": []}, object()])
+def test_what_is_no_trust_is_refused_when_the_log_is_opened(open_log, trust):
+    with pytest.raises((ConfigurationError, CredentialError)):
+        open_log(trust=trust)
 
 
 # --- statements -------------------------------------------------------------------------------------------------------

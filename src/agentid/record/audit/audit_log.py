@@ -38,6 +38,7 @@ from agentid.record.audit.chain import Chain, ChainOptions
 from agentid.record.audit.options import callables, check_kinds, check_limits
 from agentid.record.audit.record_line import encode_record
 from agentid.record.audit.retention import remove_old_records
+from agentid.record.audit.trusted_keys import Trust, audit_keys
 from agentid.signing import PublicKey, Signer
 
 __all__ = ["AuditLog"]
@@ -65,6 +66,8 @@ class AuditLog:
             None keeps them for ever.
         delete_evidence_younger_than_six_months: Permit a `retention` below the six months that the EU AI Act asks
             for (Articles 19 and 26). Not meant to be used.
+        trust: Whose keys, besides the signer's, have signed what is in the folder already: `authority.trust`, where
+            keys were replaced in an emergency. Only what verifies is removed.
         clock: Gives seconds since 1970.
 
     Raises:
@@ -85,6 +88,7 @@ class AuditLog:
         segment_age: timedelta = timedelta(days=1),
         retention: timedelta | None = None,
         delete_evidence_younger_than_six_months: bool = False,
+        trust: Trust | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_kinds(signer, durability, clock)
@@ -106,6 +110,8 @@ class AuditLog:
         self._clock = clock
         self._retention = retention
         self._signer = signer
+        self._trust = trust
+        self._keys()  # whatever is wrong with them is wrong now
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as failure:  # its name is not one
@@ -199,11 +205,16 @@ class AuditLog:
         before = self._clock() - self._retention.total_seconds()
         try:
             remove_old_records(
-                self._folder, signer=self._signer, keys=[PublicKey.from_jwk(self._signer.public_jwk)], before=before,
-                now=self._clock(),
+                self._folder, signer=self._signer, keys=self._keys(), before=before, now=self._clock()
             )  # fmt: skip
         except (OSError, Error) as failure:
             log.warning("old audit records could not be removed (%s)", type(failure).__name__)
+
+    def _keys(self) -> list[PublicKey]:
+        # Asked for each time: a trust anchor that is live knows the keys that were replaced meanwhile.
+        own = PublicKey.from_jwk(self._signer.public_jwk)
+        others = () if self._trust is None else audit_keys(self._trust)
+        return [own, *(key for key in others if key.thumbprint != own.thumbprint)]
 
     def close(self) -> None:
         """

@@ -41,7 +41,7 @@ def audit_keys(trust: Trust) -> tuple[PublicKey, ...]:
         found = KeySet.from_jwks(trust.to_jwks()).with_use(names.AUDIT_USE).values()
     else:
         # Whatever else is in there, such as the anchors of several trust domains, is no key: a log is of one of them.
-        listed = cast("Iterable[object]", trust)
+        listed = cast("Iterable[object]", trust) if isinstance(cast("object", trust), Iterable) else ()
         found = [key for key in listed if isinstance(key, PublicKey) and key.use in {"", names.AUDIT_USE}]
     keys = tuple(key for key in found if key.alg == ED25519)
     if not keys:
