@@ -15,23 +15,17 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import partial
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Final, NoReturn, Protocol, cast, runtime_checkable
+from typing import Any, Final, NoReturn, Protocol, cast, runtime_checkable
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization as pem_form
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from agentid import names
@@ -159,12 +153,10 @@ class PublicKey:
         """Its id in the set that it was published in, and else its thumbprint."""
         return self._own_id or self.thumbprint
 
-    @cached_property
+    @property
     def thumbprint(self) -> str:
         """Its SHA-256 thumbprint (RFC 7638)."""
-        # The members in the order of the alphabet, without `alg`; none needs an escape.
-        canonical = ",".join([f'"{name}":"{value}"' for name, value in self.jwk.items() if name != "alg"])
-        return b64url(sha256(f"{{{canonical}}}".encode("ascii")).digest())
+        return self._once("_thumbprint", _thumbprint)
 
     @property
     def jwk(self) -> dict[str, str]:
@@ -181,23 +173,28 @@ class PublicKey:
             return _OKP.verify(data, key, signature)
         return _EC.verify(data, key, signature)
 
-    @cached_property
+    @property
     def _key(self) -> ec.EllipticCurvePublicKey | Ed25519PublicKey:
-        # Loaded when it first verifies something, which the key in most credentials never does.
+        return self._once("_loaded", PublicKey._load)
+
+    def _load(self) -> ec.EllipticCurvePublicKey | Ed25519PublicKey:
         if self.alg == ED25519:
             return Ed25519PublicKey.from_public_bytes(self._raw)
         return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), self._raw)
 
+    def _once(self, name: str, make: Callable[[PublicKey], Any]) -> Any:
+        # By hand: `cached_property` has a lock in older versions of Python, which a forked child may find held.
+        known = self.__dict__
+        if name not in known:
+            known[name] = make(self)
+        return known[name]
+
     def __reduce__(self) -> tuple[object, ...]:
-        return _read_again, ({**self.jwk, "kid": self.kid}, self.use)
+        return partial(PublicKey.from_jwk, use=self.use), ({**self.jwk, "kid": self.kid},)
 
 
 class PrivateKey(Secret):
-    """
-    A private key in memory; the `Signer` for keys kept in PEM files.
-
-    Nothing that prints, pickles or copies it gets at the key; only `to_pem` does.
-    """
+    """A private key in memory, the `Signer` for keys kept in PEM files; only `to_pem` gets at the key."""
 
     __slots__ = ("_key", "_public")
 
@@ -230,7 +227,7 @@ class PrivateKey(Secret):
             ConfigurationError: It is not a P-256 or Ed25519 key in that form.
         """
         try:
-            key = load_pem_private_key(pem, password=None)
+            key = pem_form.load_pem_private_key(pem, password=None)
         except (TypeError, ValueError, UnsupportedAlgorithm):
             # The cause is dropped on purpose: a parser may quote what it could not read.
             key = None
@@ -243,7 +240,7 @@ class PrivateKey(Secret):
 
     def to_pem(self) -> bytes:
         """Write the key as unencrypted PKCS#8: the one way to the secret, for a file that only its owner reads."""
-        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self._key.private_bytes(pem_form.Encoding.PEM, pem_form.PrivateFormat.PKCS8, pem_form.NoEncryption())
 
     @property
     def alg(self) -> str:
@@ -265,7 +262,7 @@ class PrivateKey(Secret):
         return self._public.for_use(use)
 
     def sign(self, data: bytes) -> bytes:
-        """Sign *data*; the signature is in JOSE form, which is r || s for `ES256`."""
+        """See `Signer.sign`."""
         if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("Nothing was signed", why="only bytes can be signed")
         if isinstance(self._key, Ed25519PrivateKey):
@@ -302,8 +299,7 @@ class KeySet:
         Read a decoded JWKS strictly; entries for uses or kinds of keys unknown to us are skipped.
 
         Raises:
-            CredentialError: The set is malformed, publishes a private key, repeats a key or an id, or
-                has a key of ours that is not a valid P-256 or Ed25519 key.
+            CredentialError: It is malformed, has a private key, repeats one, or has one of ours that is not valid.
         """
         if not isinstance(jwks, Mapping):
             raise _bad_keys("it is not a JSON object")
@@ -343,10 +339,6 @@ def is_key_id(value: object) -> bool:
     return isinstance(value, str) and _KEY_ID.fullmatch(value) is not None
 
 
-def _read_again(jwk: dict[str, str], use: str) -> PublicKey:
-    return PublicKey.from_jwk(jwk, use=use)
-
-
 def _published_key(entry: object) -> PublicKey | None:
     members = _jwk_members(entry)
     use, kty = members.get("use"), members.get("kty")
@@ -375,7 +367,11 @@ def _public_members(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> dict
         numbers = key.public_key().public_numbers()
         x, y = (b64url(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
         return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
-    return {"kty": "OKP", "crv": "Ed25519", "x": b64url(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))}
+    return {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": b64url(key.public_key().public_bytes(pem_form.Encoding.Raw, pem_form.PublicFormat.Raw)),
+    }
 
 
 def _coordinate(name: str, value: object) -> bytes:
@@ -388,6 +384,12 @@ def _on_curve(x: bytes, y: bytes) -> bool:
     # `cryptography` checks the same when it loads the key, which for most credentials never happens.
     a, b = int.from_bytes(x, "big"), int.from_bytes(y, "big")
     return a < _P256_PRIME and b < _P256_PRIME and (b * b - (a * a - 3) * a - _P256_B) % _P256_PRIME == 0
+
+
+def _thumbprint(key: PublicKey) -> str:
+    # The members in the order of the alphabet, without `alg`; none needs an escape.
+    canonical = ",".join([f'"{name}":"{value}"' for name, value in key.jwk.items() if name != "alg"])
+    return b64url(sha256(f"{{{canonical}}}".encode("ascii")).digest())
 
 
 def _bad_key(why: str) -> CredentialError:

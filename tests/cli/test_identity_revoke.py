@@ -194,3 +194,13 @@ def test_an_agent_that_is_issued_says_where_its_status_is(run, saved):
     authority = Authority.open("keys/authority.pem", trust_domain="acme.example")
 
     assert URI == authority.trust.verify_agent(Agent.load(saved)).credential.status.uri
+
+
+@pytest.mark.parametrize("slip", ["bott.json", "agents/bot", "agents/bot.json"])
+def test_a_slip_in_the_name_of_a_file_revokes_nothing(run, saved, folder, slip):
+    (folder / "agents").mkdir(exist_ok=True)
+    ran = run("identity", "revoke", slip)
+
+    assert (2, "") == (ran.code, ran.out)
+    assert f"nothing was revoked: there is no file `{slip}`" in ran.err
+    assert 0 == run("identity", "verify", str(saved)).code

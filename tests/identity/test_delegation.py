@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from agentid import Permission, at_most
+from agentid import Permission, any_of, at_most, starts_with
 from agentid.errors import (
     ConfigurationError,
     CredentialError,
@@ -18,6 +18,9 @@ from agentid.errors import (
     DelegationError,
 )
 from agentid.identity import Agent, Authority
+from agentid.identity.delegation import link_claims
+from agentid.identity.grant import access_details
+from agentid.identity.token import GRANT, encode
 from agentid.signing import PrivateKey
 
 from .conftest import NOW, segment
@@ -451,3 +454,57 @@ def test_a_link_more_on_a_known_beginning_costs_one_signature(authority, trust, 
     assert 7 == len(calls)
     trust.verify_grant(agent.grant_chain[:3])
     assert 7 == len(calls)
+
+
+# --- what would keep a verifier busy ---------------------------------------------------------------------------------
+
+
+def handed_on(agent, details):
+    """The chain of a link that hands this on, signed by the agent as `delegate` would."""
+    verified = agent._grant
+    claims = link_claims(
+        verified, agent.grant_chain[-1], key=PrivateKey.generate().public_key(), name="child", purpose="", allow=(),
+        ask=(), token_id="child", issued_at=NOW, expires_at=NOW + 60, max_depth=verified.max_depth,
+    )  # fmt: skip
+    return [*agent.grant_chain, encode(agent._key, GRANT, {**claims, "authorization_details": details})]
+
+
+@pytest.mark.parametrize("times", [2, 2000])
+@pytest.mark.parametrize("twice", ["actions", "locations", "both"])
+def test_what_is_said_twice_is_refused_before_anything_is_made_of_it(bot, trust, twice, times):
+    actions = ["write"] * (1 if twice == "locations" else times)
+    locations = ["notes/a"] * (1 if twice == "actions" else times)
+    details = [{"type": "agentid_access", "actions": actions, "locations": locations, "effect": "allow"}]
+
+    with pytest.raises(CredentialError, match="said twice"):
+        trust.verify_grant(handed_on(bot, details))
+
+
+def test_pairs_of_constraints_count_by_their_parts(authority, trust):
+    """A hundred permissions with as many parts each are ten million comparisons, and minutes."""
+    parts = [starts_with(f"q{number}") for number in range(40)]
+    wide = [Permission.parse("write:**").where(a=any_of(*parts, starts_with(f"n{number}"))) for number in range(100)]
+    bot = authority.issue("bot", allow=wide, max_depth=2)
+    wanted = [
+        one.where(a=any_of(*parts, starts_with(f"n{n}x"))) for n, one in enumerate([Permission.parse("write:**")] * 100)
+    ]
+    details = access_details(wanted, ())
+
+    with pytest.raises(DelegationError, match="pairs of permissions"):
+        trust.verify_grant(handed_on(bot, details))
+
+
+def test_a_link_that_another_key_signed_says_so(bot, trust, authority):
+    stranger = authority.issue("stranger").delegate("child")
+    chain = [*bot.grant_chain, stranger.grant_chain[-1]]
+
+    with pytest.raises(DelegationError, match="not signed by the key that holds the link before"):
+        trust.verify_grant(chain)
+
+
+def test_a_chain_is_kept_with_the_size_of_all_its_links(bot, trust):
+    """Each that is remembered holds every link of its own."""
+    trust.verify_grant(bot.delegate("a").grant_chain)
+    links = bot.grant_chain[0]
+
+    assert trust._verifier._grants._total >= 2 * len(links)

@@ -8,6 +8,7 @@ import signal
 import pytest
 from systems import needs_fork
 
+from agentid.identity import Authority
 from agentid.identity.process_lock import ProcessLock
 
 
@@ -31,6 +32,28 @@ def test_a_forked_child_has_its_own():
             signal.alarm(10)
             with lock:
                 os._exit(0)
+        _, status = os.waitpid(child, 0)
+
+    assert 0 == status
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_verifies_agents_whatever_the_parent_was_at():
+    """Each lock of a trust anchor may be held by a thread that the child does not have."""
+    authority = Authority.create("acme.example")
+    bot, other, trust = authority.issue("bot"), authority.issue("other"), authority.trust
+    trust.verify_agent(bot)
+    verifier = trust._verifier
+    caches = (verifier._credentials, verifier._grants)
+    with trust._lock, trust._possession._lock, trust._watch._lock, caches[0]._lock, caches[1]._lock:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(10)
+            trust.verify_agent(other)
+            trust.verify_agent(bot)
+            os._exit(0)
         _, status = os.waitpid(child, 0)
 
     assert 0 == status

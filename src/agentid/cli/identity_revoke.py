@@ -11,7 +11,7 @@ from agentid.cli.authority import add_options, configuration, open_authority
 from agentid.cli.output import plain, print_json, print_line
 from agentid.cli.passphrase import load_agent
 from agentid.cli.publish import write_public
-from agentid.errors import ConfigurationError, nearest
+from agentid.errors import ConfigurationError, nearest, quote
 
 if TYPE_CHECKING:
     from agentid.config import Config
@@ -69,6 +69,13 @@ def _revoke(args: argparse.Namespace) -> int:
         authority.reinstate(args.subject)
         done, line = {"reinstated": args.subject}, f"agents called {plain(args.subject)} are accepted again"
     else:
+        if path.suffix == ".json" or (len(path.parts) > 1 and path.parent.is_dir()):
+            # A slip in the name of a file would revoke an agent of that name, and not the one that was meant.
+            raise ConfigurationError(
+                f"nothing was revoked: there is no file {quote(args.subject)}",
+                why="it looks like one",
+                fix="Name an agent file that is there, or an agent, such as support-bot",
+            )
         authority.revoke(args.subject)
         done = {"revoked": args.subject}
         line = f"revoked everything called {plain(args.subject)}{_doubt(args.subject, config)}"
@@ -82,8 +89,10 @@ def _revoke(args: argparse.Namespace) -> int:
 def _doubt(name: str, config: Config) -> str:
     # It counts also for agents that nobody configured. A slip of the pen should show all the same.
     root = name.rpartition("://")[2].removeprefix(f"{config.trust_domain}/agent/").partition("/")[0]
-    if root in config.agents or not config.agents:
+    if root in config.agents:
         return ""
+    if not config.agents:
+        return "; no agent is configured, so the name was not checked"
     return f"; no agent of that name is configured. {nearest(root, config.agents)}"
 
 

@@ -119,7 +119,7 @@ class Agent(Secret):
     @property
     def own_ids(self) -> tuple[str, ...]:
         """The ids that are revoked to take back this agent and whatever is below it, and nobody above."""
-        return tuple(dict.fromkeys((*self._credential.token_ids, self._grant.token_id)))
+        return tuple(dict.fromkeys((*self._credential.own_ids, self._grant.token_ids[-1])))
 
     def sign(self, data: bytes) -> bytes:
         """Sign *data* with the agent's key, to prove that it is the holder."""

@@ -100,7 +100,7 @@ class Authority(Secret):
 
         Args:
             path: The key file, which only its owner may read. A missing folder is made likewise. What is revoked
-                is kept beside it, in a file of the same name and `.revoked`.
+                is kept beside it, in a file of the same name and `.revoked`; links are followed first.
             trust_domain: Such as `acme.example`.
             clock: Gives Unix seconds.
             status_uri: Where `status_list` will be published. Agents that are issued then say so.
@@ -114,7 +114,7 @@ class Authority(Secret):
         file = file_path(path, what="key file")
         if status_uri is not None:
             uri(status_uri, "status_uri")
-        revoked = RevocationStore(Path(f"{file}{_STORE_SUFFIX}"))
+        revoked = RevocationStore(Path(f"{os.path.realpath(file)}{_STORE_SUFFIX}"))
         keys = KeyStore.open(file, complete=status_uri is not None)
         return cls(domain, keys, clock=clock, revoked=revoked, status_uri=status_uri)
 
@@ -234,8 +234,9 @@ class Authority(Secret):
 
         Args:
             target: An agent: its credential, its grant and its JWT-SVIDs, or of a sub-agent its own link. One
-                credential or grant. Or a name, such as `support-bot` or `support-bot/summariser`: every agent that is
-                called so, and what is below it, issued already or later, until `reinstate`.
+                credential or grant, also by its id, as the audit log shows it. Or a name, such as `support-bot` or
+                `support-bot/summariser`: every agent that is called so, and what is below it, issued already or
+                later, until `reinstate`.
 
         Raises:
             ConfigurationError: It is none of these, or not of this trust domain. Or it could not be written down:
@@ -277,7 +278,8 @@ class Authority(Secret):
         are published as long. Other processes that opened the same key file follow within a second; whoever verifies
         with published keys follows when it refreshes them.
 
-        The key of the audit log stays, unless there is no overlap: then it is replaced as well, and its old public key
+        The keys of the audit log and of the list of statuses stay, unless there is no overlap: then they are replaced
+        as well, and of the audit log the old public key
         is published for good, because logs are verified long after they were written. A log that is open goes on with
         the key that it was opened with.
 

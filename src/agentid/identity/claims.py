@@ -82,6 +82,13 @@ class AgentClaim(TypedDict):
 
 
 @with_config(_CONFIG)
+class SvidAgentClaim(AgentClaim):
+    """Of a sub-agent, also what it was handed down from."""
+
+    above: NotRequired[Annotated[list[_TokenId], Field(min_length=2, max_length=MAX_DEPTH + 1)]]
+
+
+@with_config(_CONFIG)
 class _KeyMember(TypedDict):
     jwk: dict[str, str]
 
@@ -99,7 +106,6 @@ class _Agent(TypedDict):
     iat: int
     exp: int
     nbf: NotRequired[int]
-    agent: Annotated[AgentClaim, Field(alias=names.AGENT_CLAIM)]
 
 
 @with_config(_CONFIG)
@@ -119,6 +125,7 @@ class StatusClaim(TypedDict):
 class CredentialClaims(_Agent):
     """A WIT: who, and the key that proves it. No audience and no permission of any kind."""
 
+    agent: Annotated[AgentClaim, Field(alias=names.AGENT_CLAIM)]
     cnf: _KeyMember
     status: NotRequired[StatusClaim]
 
@@ -127,6 +134,7 @@ class CredentialClaims(_Agent):
 class JwtSvidClaims(_Agent):
     """A JWT-SVID: who, for one audience."""
 
+    agent: Annotated[SvidAgentClaim, Field(alias=names.AGENT_CLAIM)]
     aud: _Plain
     cnf: _ThumbprintMember
 

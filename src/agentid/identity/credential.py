@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from agentid import names
 from agentid.errors import CredentialError
 from agentid.identity.agent_id import AgentId
-from agentid.identity.revocation.revoked import StatusReference
+from agentid.identity.revocation.revoked import StatusReference, link_ids
 from agentid.identity.token import CREDENTIAL, JWT_SVID, MAX_OWN_SVID, TokenKind, refused
 from agentid.signing import ES256, PublicKey
 
@@ -47,6 +47,8 @@ class Credential:
         named_key: The thumbprint of a key, which is all that a JWT-SVID says of it.
         type: `wit` or `jwt-svid`.
         status: Where it is published whether it was revoked, if it is.
+        above: Of a sub-agent, what it was handed down from, outermost first: the issue of the agent at the root, its
+            grant, and the links between.
     """
 
     id: AgentId
@@ -60,6 +62,7 @@ class Credential:
     named_key: str = ""
     type: Literal["wit", "jwt-svid"] = "wit"
     status: StatusReference | None = None
+    above: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -79,8 +82,20 @@ class Credential:
     @property
     def token_ids(self) -> tuple[str, ...]:
         """The ids of which any one, revoked, takes this back."""
-        # What others issued has no instance, and perhaps no id: nothing is revoked for the lack of one.
-        return (self.token_id, self.instance) if self.instance else (self.token_id,) if self.token_id else ()
+        if not self.above:
+            # What others issued has no instance, and perhaps no id: nothing is revoked for the lack of one.
+            return tuple([text for text in (self.token_id, self.instance) if text])
+        root, *links = self.above
+        ids = (root, *link_ids((*links, self.instance)))
+        # The token of a sub-agent is its link; only a JWT-SVID has an id that the authority chose.
+        return ids if self.token_id == self.instance else (self.token_id, *ids)
+
+    @property
+    def own_ids(self) -> tuple[str, ...]:
+        """The ids that are revoked to take this back, and nobody above."""
+        if not self.above:
+            return self.token_ids
+        return (self.token_ids[-1],) if self.token_id == self.instance else (self.token_id, self.token_ids[-1])
 
     def to_claims(self) -> dict[str, Any]:
         """Give the claims of the WIT that says this."""
@@ -111,6 +126,7 @@ class Credential:
                 "instance": self.instance,
                 "owner": self.owner,
                 "purpose": self.purpose,
+                **({"above": list(self.above)} if self.above else {}),
             },
         }
 
@@ -165,6 +181,7 @@ class Credential:
             issued_at=svid["iat"],
             expires_at=svid["exp"],
             named_key=svid["cnf"]["jkt"],
+            above=tuple(agent.get("above", ())),
             type="jwt-svid",
         )
 

@@ -23,11 +23,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from agentid import names
+from agentid.constraint import Constraint
 from agentid.errors import CredentialError, DelegationError, quote
 from agentid.identity.agent_id import check_name
 from agentid.identity.credential import Credential, holder_key
 from agentid.identity.grant import Grant, access_details, read_permissions
-from agentid.identity.token import GRANT, Lifetime, decode
+from agentid.identity.token import GRANT, UNKNOWN_KEY, Lifetime, decode
 from agentid.permission import Permission
 from agentid.signing import PublicKey, b64url
 
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["hand_on", "link_claims", "sub_agent", "verify_link"]
 
 MAX_COMPARISONS: Final = 200_000
-"""How many pairs of permissions are compared for one link, so that nobody's chain keeps a verifier busy."""
+"""
+How many pairs of permissions are compared for one link, so that nobody's chain keeps a verifier busy. A pair with
+constraints counts as many times as there are pairs of their parts.
+"""
 
 
 def verify_link(parent: Grant, parent_token: str, token: str, *, now: float, leeway: float) -> tuple[Grant, Lifetime]:
@@ -63,7 +67,8 @@ def verify_link(parent: Grant, parent_token: str, token: str, *, now: float, lee
         # Which key has to have signed it is known; whatever is wrong with a link, the chain is broken there.
         if type(error) is not CredentialError:
             raise
-        raise _broken(error.why) from None
+        why = "a link is not signed by the key that holds the link before" if error.why == UNKNOWN_KEY else error.why
+        raise _broken(why) from None
     return hand_on(parent, parent_token, claims), lifetime
 
 
@@ -166,6 +171,7 @@ def sub_agent(above: Credential, grant: Grant, below: Sequence[str]) -> Credenti
         id=above.id.below(*below),
         token_id=grant.token_id,
         instance=grant.token_id,
+        above=(above.instance, *grant.chain_ids[:-1]) if not above.above else (above.above[0], *grant.chain_ids[:-1]),
         purpose=grant.purpose,
         issued_at=grant.issued_at,
         expires_at=min(above.expires_at, grant.expires_at),
@@ -179,10 +185,12 @@ def _check_permissions(
     left = MAX_COMPARISONS
     held = (*parent.allow, *parent.ask)
     exact = frozenset(held)
+    questions = sum(map(_weight, must_ask))
+    weights = {True: sum(map(_weight, parent.allow)), False: sum(map(_weight, held))}
     for wanted, holding, is_allowed in [*((p, parent.allow, True) for p in allow), *((p, held, False) for p in ask)]:
         # Most of what is handed on is handed on as it is. A question that covers it is looked for all the same.
         is_held = wanted in exact and (not is_allowed or wanted not in parent.ask)
-        left -= (0 if is_held else len(holding)) + (len(must_ask) if is_allowed else 0)
+        left -= _weight(wanted) * ((0 if is_held else weights[is_allowed]) + (questions if is_allowed else 0))
         if left < 0:
             raise _refused(
                 f"more than {MAX_COMPARISONS} pairs of permissions would have to be compared",
@@ -195,6 +203,14 @@ def _check_permissions(
             )
         if not is_held and not any(one.covers(wanted) for one in holding):
             raise _not_held(wanted, parent)
+
+
+def _weight(permission: Permission) -> int:
+    return 1 + sum(map(_parts, permission.constraints.values()))
+
+
+def _parts(constraint: Constraint) -> int:
+    return sum(map(_parts, constraint.parts)) or 1
 
 
 def _not_held(permission: Permission, parent: Grant) -> DelegationError:

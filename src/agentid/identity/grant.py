@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from agentid import names
 from agentid.errors import ConfigurationError, DelegationError
 from agentid.identity.credential import holder_key
-from agentid.identity.revocation.revoked import StatusReference
+from agentid.identity.revocation.revoked import StatusReference, link_ids
 from agentid.identity.token import GRANT, check_text, refused
 from agentid.permission import Permission
 from agentid.signing import PublicKey
@@ -89,8 +89,8 @@ class Grant:
 
     @property
     def token_ids(self) -> tuple[str, ...]:
-        """The ids of which any one, revoked, takes this back: the whole chain's."""
-        return self.chain_ids
+        """The ids of which any one, revoked, takes this back: the whole chain's, as `link_ids` says."""
+        return link_ids(self.chain_ids)
 
     def to_claims(self, trust_domain: str) -> dict[str, Any]:
         """Give the claims of the authority's link that says this."""
@@ -189,6 +189,9 @@ def read_permissions(details: Sequence[AccessDetail]) -> tuple[tuple[Permission,
     for detail in details:
         permissions = allow if detail["effect"] == "allow" else ask
         constraints = detail.get("constraints")
+        # Said twice, a few kilobytes would stand for millions of permissions.
+        if any(len(set(said)) != len(said) for said in (detail["actions"], detail["locations"])):
+            raise refused(GRANT, "of a permission in it, an action or a pattern is said twice")
         for action in detail["actions"]:
             for location in detail["locations"]:
                 # Where an agent hands on what it holds, most of it is spelled alike in each link.

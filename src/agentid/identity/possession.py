@@ -26,6 +26,10 @@ class Possession:
         self._lock = Lock()
         self._proven: WeakKeyDictionary[Agent, str] = WeakKeyDictionary()
 
+    def forked(self) -> None:
+        """Take a new lock, in a child process: the old one may be held by a thread that the child does not have."""
+        self._lock = Lock()
+
     def __len__(self) -> int:
         return len(self._proven)
 

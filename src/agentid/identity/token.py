@@ -38,6 +38,8 @@ MAX_TIME: Final = 253_402_300_799
 MAX_OWN_SVID: Final = 300
 """Seconds that a JWT-SVID of ours lives, at most: whoever has it can pass for the agent."""
 
+UNKNOWN_KEY: Final = "no key of its issuer has its `kid`"
+
 _MAX_HEADER: Final = 1024
 _SHAPE: Final = "it is not three segments of base64url"
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -258,7 +260,7 @@ def _header(segment: bytes, kind: TokenKind) -> _Header:
 def _key(kid: str, alg: str, keys: Mapping[str, PublicKey], kind: TokenKind) -> PublicKey:
     key = keys.get(kid)
     if key is None:
-        raise refused(kind, "no key of its issuer has its `kid`")
+        raise refused(kind, UNKNOWN_KEY)
     if key.alg != alg:
         raise refused(kind, "its algorithm is not its key's")
     return key

@@ -274,6 +274,7 @@ class TrustAnchor:
         self._lock = Lock()
         self._watch = self._watch.anew()
         self._verifier = self._verifier.anew()
+        self._possession.forked()
         self.generation += 1
 
     def is_revoked(self, token_id: str) -> bool:
@@ -376,7 +377,7 @@ class TrustAnchor:
         return value
 
     def _look_at_revocations(self, now: float) -> float:
-        if self._revocations.poll(now, self._bundle.keys):
+        if self._revocations.poll(now, self._bundle.keys, clock=self.clock):
             self._count()
         return self._revocations.ask_again
 

@@ -134,7 +134,8 @@ class Verifier:
                 before.value, links[number - 1], links[number], now=moment, leeway=self._leeway
             )
             found = Verified(grant, lifetime.within(before.lifetime), keys)
-            self._grants.put(links[: number + 1], found, len(links[number]))
+            # Each remembers the whole chain by which it is found.
+            self._grants.put(links[: number + 1], found, sum(map(len, links[: number + 1])))
         found.lifetime.check(GRANT, moment, self._leeway)
         return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 
 __all__ = ["Source", "Watch"]
 
@@ -31,10 +31,12 @@ class Watch:
         due: Unix seconds from which on the next look asks again; infinity where there is nothing to ask.
     """
 
-    __slots__ = ("_asked", "_lock", "_sources", "due")
+    __slots__ = ("_asked", "_lock", "_looks", "_once_more", "_sources", "due")
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
+        self._looks = 0
+        self._once_more: bool | None = None
         self._sources: tuple[Source, ...] = ()
         self._asked = -math.inf
         self.due = math.inf
@@ -51,9 +53,11 @@ class Watch:
             self.due = -math.inf
 
     def again(self) -> None:
-        """Ask at the next look, whatever was said before."""
-        with self._lock:
-            self.due = -math.inf
+        """Ask at the next look, whatever was said before; also when a source says so that is being asked."""
+        # Without the lock: whoever is asked may take its time, and this is one store.
+        if self._once_more is not None:
+            self._once_more = True
+        self.due = -math.inf
 
     def anew(self) -> Watch:
         """Give one with the same sources that asks at its first look; for a child process, which inherits locks."""
@@ -72,6 +76,15 @@ class Watch:
         # Written so that a clock that answers NaN, or was set back, asks.
         if self._asked <= now < self.due:
             return
+        looks = self._looks
         with self._lock:
-            due = min((source(now) for source in self._sources), default=math.inf)
-            self._asked, self.due = now, due
+            # Another thread has asked while this one waited, or a source that this one asks has verified something.
+            if looks != self._looks or self._once_more is not None:
+                return
+            self._once_more = False
+            try:
+                due = min((source(now) for source in self._sources), default=math.inf)
+                self._asked, self.due = now, -math.inf if self._once_more else due
+                self._looks += 1
+            finally:
+                self._once_more = None

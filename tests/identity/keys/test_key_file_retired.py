@@ -56,7 +56,7 @@ def test_the_file_is_labelled_pem_that_other_tools_read(path):
     assert "agentid-sequence: 3\n" in text
     assert "agentid-retired: agentid-audit\n-----BEGIN PUBLIC KEY-----\n" in text
     assert "agentid-retired: wit-svid until 2026-11-24T00:00:00Z\n-----BEGIN PUBLIC KEY-----\n" in text
-    assert (5, 5) == (text.count("BEGIN PRIVATE KEY"), text.count("BEGIN PUBLIC KEY"))
+    assert (5, 4) == (text.count("BEGIN PRIVATE KEY"), text.count("BEGIN PUBLIC KEY"))
 
 
 def test_no_private_key_is_left_of_what_was_replaced(path):

@@ -382,7 +382,7 @@ def test_what_is_published_is_json_with_one_id_for_each_key_the_thumbprint(any_a
     ids = [key["kid"] for key in jwks["keys"]]
     trust = TrustAnchor.from_jwks(jwks, trust_domain="acme.example")
 
-    assert 9 == len(set(ids)) == len(ids)
+    assert 8 == len(set(ids)) == len(ids)
     assert ids == [key.thumbprint for key in trust.keys]
     assert {"spiffe_sequence", "spiffe_refresh_hint", "keys"} == jwks.keys()
     assert all({"kty", "crv", "alg", "use", "kid", "x"} <= key.keys() for key in jwks["keys"])
@@ -431,3 +431,19 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
     )
 
     assert "no key of its issuer" in done.stdout
+
+
+def test_a_key_file_that_is_put_back_to_an_older_state_is_refused(tmp_path, clock):
+    """Keys that somebody else has must not come back with a backup."""
+    path = tmp_path / "authority.pem"
+    authority = Authority.open(path, trust_domain="acme.example", clock=clock)
+    backup, leaked = path.read_bytes(), authority.issue("bot")
+    authority.rotate(overlap=timedelta(0))
+    new = authority.issue("bot")
+    assert authority.trust.verify_agent(new)
+    path.write_bytes(backup)
+    clock.forward(1)
+
+    for agent in (leaked, new):
+        with pytest.raises(CredentialError, match="put back to an older state"):
+            authority.trust.verify_agent(agent)

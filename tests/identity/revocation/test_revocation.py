@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
 
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity import Authority, TrustAnchor
+from agentid.identity.delegation import link_claims
 from agentid.identity.revocation.revoked import NOTHING, POLL, Reading, Revoked
+from agentid.identity.token import GRANT, encode
+from agentid.signing import PrivateKey
 
 URI = "https://acme.example/status/1"
 
@@ -115,6 +119,142 @@ def test_a_jwt_svid_is_taken_back_with_its_agent(way, clock):
 
     with pytest.raises(CredentialRevokedError):
         anchor.verify_jwt_svid(svid, audience="peer")
+
+
+@pytest.mark.parametrize("taken", ["agent", "credential", "grant", "middle", "own"])
+def test_a_jwt_svid_of_a_sub_agent_is_taken_back_with_everybody_above(way, taken, clock):
+    authority, anchor, delay = way
+    bot = authority.issue("bot", max_depth=3)
+    middle = bot.delegate("middle")
+    last = middle.delegate("last")
+    svid, sibling = (authority.jwt_svid(agent, audience="peer") for agent in (last, bot.delegate("sibling")))
+    assert anchor.verify_jwt_svid(svid, audience="peer").name == "last"
+    verified = authority.trust.verify_agent(bot)
+    target = {"agent": bot, "credential": verified.credential, "grant": verified.grant, "middle": middle, "own": last}
+    authority.revoke(target[taken])
+    clock.forward(delay)
+
+    with pytest.raises(CredentialRevokedError):
+        anchor.verify_jwt_svid(svid, audience="peer")
+    if taken in {"middle", "own"}:
+        assert anchor.verify_jwt_svid(sibling, audience="peer").name == "sibling"
+
+
+def test_a_link_that_took_the_id_of_somebody_else_is_taken_back_and_nobody_else(way, clock):
+    """Whoever hands something on chooses the id of the link: that of another agent's credential, too."""
+    authority, anchor, delay = way
+    victim, bot = authority.issue("victim"), authority.issue("bot")
+    verified = authority.trust.verify_agent(victim)
+    for stolen in (verified.credential.token_id, verified.credential.instance, verified.grant.token_id):
+        key = PrivateKey.generate()
+        grant, now = authority.trust.verify_agent(bot).grant, int(clock())
+        claims = link_claims(
+            grant, bot.grant_chain[-1], key=key.public_key(), name="child", purpose="", allow=(), ask=(),
+            token_id=stolen, issued_at=now, expires_at=now + 600, max_depth=1,
+        )  # fmt: skip
+        chain = [*bot.grant_chain, encode(bot._key, GRANT, claims)]
+        authority.revoke(anchor.verify_grant(chain))
+        clock.forward(delay)
+
+        with pytest.raises(CredentialRevokedError):
+            anchor.verify_grant(chain)
+        assert is_good(anchor, victim)
+
+
+@pytest.mark.parametrize("which", ["credential", "instance", "grant"])
+def test_an_id_as_the_audit_log_shows_it_takes_back_what_has_it(way, which, clock):
+    authority, anchor, delay = way
+    bot, other = authority.issue("bot"), authority.issue("bot")
+    verified = authority.trust.verify_agent(bot)
+    ids = {
+        "credential": verified.credential.token_id,
+        "instance": verified.credential.instance,
+        "grant": verified.grant.token_id,
+    }
+    authority.revoke(ids[which])
+    clock.forward(delay)
+
+    assert [False, True] == [is_good(anchor, agent) for agent in (bot, other)]
+
+
+def test_the_thumbprint_of_a_key_is_refused_and_takes_back_nothing(authority, bot):
+    with pytest.raises(ConfigurationError, match="keys are not revoked"):
+        authority.revoke(bot.describe()["key_id"])
+
+
+def test_the_path_of_an_agent_is_its_name(authority, bot):
+    authority.revoke(f"agent/{bot.name}")
+
+    assert not is_good(authority.trust, bot)
+
+
+def test_whoever_opens_the_keys_through_a_link_sees_what_is_taken_back(path, opened, clock, tmp_path):
+    authority = opened()
+    (tmp_path / "current.pem").symlink_to(path)
+    linked = Authority.open(tmp_path / "current.pem", trust_domain="acme.example", clock=clock)
+    bot = linked.issue("bot")
+    authority.revoke(bot)
+    clock.forward(POLL)
+
+    assert not is_good(linked.trust, bot)
+    assert not (tmp_path / "current.pem.revoked").exists()
+
+
+def test_a_list_that_is_published_after_a_routine_rotation_is_read_with_the_keys_of_before(opened, clock):
+    """Nobody has to refresh at once: agents that were issued before go on."""
+    authority = opened(status_uri=URI)
+    anchor = TrustAnchor.from_jwks(
+        authority.trust.to_jwks(), trust_domain="acme.example", clock=clock, status=authority.status_list
+    )
+    bot = authority.issue("bot")
+    assert is_good(anchor, bot)
+    authority.rotate(overlap=timedelta(hours=24))
+    clock.forward(61)
+
+    assert is_good(anchor, bot)
+    authority.revoke(bot)
+    clock.forward(61)
+    assert not is_good(anchor, bot)
+
+
+def test_a_source_may_refresh_the_keys_that_it_is_read_with(opened, clock):
+    authority = opened(status_uri=URI)
+
+    def status():
+        anchor.refresh(authority.trust.to_jwks())
+        return authority.status_list()
+
+    anchor = TrustAnchor.from_jwks(authority.trust.to_jwks(), trust_domain="acme.example", clock=clock, status=status)
+    bot = authority.issue("bot")
+
+    assert is_good(anchor, bot)
+    clock.forward(61)
+    assert is_good(anchor, bot)
+
+
+def test_a_source_that_takes_long_to_fail_is_asked_once_for_all_that_wait(clock):
+    authority = Authority.create("acme.example", clock=clock)
+    bot, asked, all_wait = authority.issue("bot"), [], threading.Barrier(6)
+
+    def status():
+        asked.append(1)
+        clock.forward(30)  # as a client does that waits for an answer
+        raise OSError("nobody answers")
+
+    anchor = TrustAnchor.from_jwks(authority.trust.to_jwks(), trust_domain="acme.example", clock=clock, status=status)
+
+    def verify():
+        all_wait.wait()
+        with pytest.raises(CredentialError):
+            anchor.verify_agent(bot)
+
+    threads = [threading.Thread(target=verify) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(asked) <= 2
 
 
 # --- names --------------------------------------------------------------------------------------------

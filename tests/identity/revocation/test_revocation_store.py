@@ -496,15 +496,28 @@ def test_a_place_is_given_again_a_day_after_its_token_has_ended(path, monkeypatc
     assert [0] == store.give_places(["b"], name="bot", expires_at=NOW, now=NOW + 86_401)
 
 
-def test_a_list_has_places_for_tokens_and_ids_for_the_rest(path):
+def test_a_list_has_the_places_of_tokens_and_all_ids(path):
+    """What hangs on a token has no place, and knows it by its id."""
     store = RevocationStore(path)
     [a, b] = store.give_places(["a", "b"], name="bot", expires_at=NOW + 60, now=NOW)
     [c] = store.give_places(["c"], name="other", expires_at=NOW + 60, now=NOW)
     store.revoke(ids=["a", "link"], names=["x/y"], expires_at=NOW + 60, now=NOW)
     listed = store.listed(now=NOW)
-    assert ((a,), ("link",), ("x/y",)) == (listed.places, listed.ids, listed.names)
+    assert ((a,), ("a", "link"), ("x/y",)) == (listed.places, listed.ids, listed.names)
 
     store.revoke(names=["bot"], now=NOW)
     assert sorted([a, b]) == sorted(store.listed(now=NOW).places)
     assert c not in store.listed(now=NOW).places
     assert listed.version + 1 == store.listed(now=NOW).version
+
+
+def test_a_backup_that_was_changed_again_is_not_taken_for_the_state_that_was_read(store, path):
+    """Its number is the same again, and what was revoked is not."""
+    backup = path.read_bytes()
+    store.revoke(ids=["b"], expires_at=NOW + 60, now=NOW)
+    assert {"a", "b"} == store.read(NOW, KEYS).revoked.ids
+    path.write_bytes(backup)
+    RevocationStore(path).revoke(ids=["c"], expires_at=NOW + 60, now=NOW)
+
+    assert "it was put back to an older state" in refusal(store)
+    assert {"a", "c"} == known(path)[0]

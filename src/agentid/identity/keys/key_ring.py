@@ -48,6 +48,15 @@ class RetiredKey:
         return self.until is None or now < self.until
 
 
+_KEPT: Final = frozenset({names.AUDIT_USE, names.STATUS_USE})
+"""
+What a routine replacement leaves: these keys sign no tokens of agents.
+
+A list of what was revoked that a new key signed could be read by nobody who has not refreshed the published keys yet:
+every agent would be refused there.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRing:
     """
@@ -115,7 +124,7 @@ class KeyRing:
             )
         if not math.isfinite(now):
             raise _not_rotated("the clock does not say what time it is")
-        replaced = {use: key for use, key in self.signers.items() if not overlap or use != names.AUDIT_USE}
+        replaced = {use: key for use, key in self.signers.items() if not overlap or use not in _KEPT}
         if not all(isinstance(signer, PrivateKey) for signer in replaced.values()):
             raise _not_rotated("its keys are not kept here", fix="Replace them where they are kept")
         # Rounded up: what the old keys signed counts for at least as long as was said.

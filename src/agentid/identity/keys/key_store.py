@@ -164,7 +164,15 @@ class KeyStore(Secret):
         # Before it is read: a change while it is read is noticed at the next look.
         mark = _mark(self._path)
         if mark != self._mark:
-            self._take(read_keys(self._path))
+            ring = read_keys(self._path)
+            # Keys that were replaced in an emergency must not come back with a file from a backup.
+            if ring.sequence < self._ring.sequence:
+                raise ConfigurationError(
+                    f"The key file {quote(os.fspath(self._path))} was refused",
+                    why="it was put back to an older state",
+                    fix="Put the right one in its place, or start the program again if it is the right one",
+                )
+            self._take(ring)
             self._mark = mark
         # Last: after an error the next one looks again.
         self._looked = now

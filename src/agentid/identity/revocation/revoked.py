@@ -14,12 +14,14 @@ Where revocations are kept is not known here: `revocation_store` and `status_sou
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError, quote
 from agentid.identity.agent_id import AgentId
+from agentid.identity.moment import seconds
 from agentid.identity.process_lock import ProcessLock
 
 if TYPE_CHECKING:
@@ -28,7 +30,17 @@ if TYPE_CHECKING:
     from agentid.identity.token import TokenKind
     from agentid.signing import KeySet
 
-__all__ = ["NOTHING", "POLL", "Reading", "RevocationSource", "Revocations", "Revoked", "StatusReference", "name_of"]
+__all__ = [
+    "NOTHING",
+    "POLL",
+    "Reading",
+    "RevocationSource",
+    "Revocations",
+    "Revoked",
+    "StatusReference",
+    "link_ids",
+    "name_of",
+]
 
 POLL: Final = 0.5
 """Seconds after which a source on this machine is asked again, so that a revocation counts within a second."""
@@ -142,8 +154,8 @@ class Revocations:
         self._state = _State(NOTHING, math.inf) if source is None else _NEVER_ASKED
         self.is_quiet = source is None
 
-    def poll(self, now: float, keys: KeySet) -> bool:
-        """Ask the source, if it is time; say whether what is known has changed."""
+    def poll(self, now: float, keys: KeySet, *, clock: Callable[[], float]) -> bool:
+        """Ask the source, if it is time; say whether what is known has changed. The clock says when it has failed."""
         source, before = self._source, self._state
         # Written so that a clock that answers NaN, or was set back, asks.
         if source is None or (self._keys is keys and self._asked_at <= now < before.ask_again):
@@ -152,9 +164,9 @@ class Revocations:
             reading = source.read(now, keys)
         except CredentialError as error:
             why = f"{error.what[:1].lower()}{error.what[1:]}"
-            found = _State(NOTHING, now + POLL, f"{why}: {error.why}" if error.why else why, error.fix)
+            found = _State(NOTHING, _later(now, clock), f"{why}: {error.why}" if error.why else why, error.fix)
         except Exception as error:  # noqa: BLE001 -- whatever went wrong, nothing is known
-            found = _State(NOTHING, now + POLL, f"its source failed with {quote(type(error).__name__)}")
+            found = _State(NOTHING, _later(now, clock), f"its source failed with {quote(type(error).__name__)}")
         else:
             found = _State(reading.revoked, reading.ask_again)
         with self._lock:
@@ -246,6 +258,24 @@ class Revocations:
                     why=f"all that is called {quote(name)} was",
                     fix="Lift that with `Authority.reinstate`, on the command line `agentid identity revoke --lift`",
                 )
+
+
+def _later(now: float, clock: Callable[[], float]) -> float:
+    """When to ask again a source that failed: some time after that, also where failing took a while."""
+    try:
+        return max(now, seconds(clock())) + POLL
+    except Exception:  # noqa: BLE001 -- a clock that fails is the next one's to see
+        return now + POLL
+
+
+def link_ids(chain_ids: Sequence[str]) -> tuple[str, ...]:
+    """
+    Give the ids by which the links of a chain are revoked, outermost first.
+
+    Whoever hands on a part chooses the id of its link, so a link is known by those of all links above it, too: the id
+    of another token cannot be chosen.
+    """
+    return tuple(accumulate(chain_ids, lambda above, own: f"{above}/{own}"))
 
 
 def name_of(target: str, trust_domain: str) -> str:

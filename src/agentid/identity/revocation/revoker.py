@@ -8,6 +8,7 @@ process all the same, and whoever asked for it is told that it counts nowhere el
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ from agentid.identity.agent import Agent
 from agentid.identity.credential import Credential
 from agentid.identity.grant import Grant
 from agentid.identity.inputs import times
+from agentid.identity.moment import seconds
 from agentid.identity.revocation.revoked import StatusReference, name_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["Revoker"]
 
 MAX_STATUS_TTL: Final = timedelta(hours=1)
+
+_LONGEST: Final = 24 * 3600
+"""Seconds that a token lives at most, from now on."""
+
+_TOKEN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class Revoker:
@@ -60,7 +68,10 @@ class Revoker:
         names: tuple[str, ...] = ()
         expires_at = 0
         if isinstance(target, str):
-            names = (name_of(target, self._trust.trust_domain),)
+            names = (name_of(_spelled(target), self._trust.trust_domain),)
+            if _TOKEN_ID.fullmatch(target) is not None:
+                # As the audit log shows it. An agent may be called so, too, and then it is that one that was meant.
+                ids, expires_at = (target,), math.ceil(seconds(self._clock())) + _LONGEST
         else:
             ids, expires_at = self._ids(target)
         written = False
@@ -135,10 +146,23 @@ class Revoker:
             return target.own_ids, math.ceil(target.expires_at.timestamp())
         # What others issued may have no id, and is revoked by its name alone.
         if isinstance(target, Credential) and target.token_ids and target.id.trust_domain == self._trust.trust_domain:
-            return target.token_ids, target.expires_at
+            return target.own_ids, target.expires_at
         if isinstance(target, Grant):
-            return (target.token_id,), target.expires_at
+            return (target.token_ids[-1],), target.expires_at
         raise ConfigurationError(
             "Nothing was revoked",
             why="it is no agent, credential or grant of this trust domain, and no name of an agent",
         )
+
+
+def _spelled(name: str) -> str:
+    """A name as it is written down, of one that looks like something else, which would take nothing back."""
+    if name.startswith("agent/"):
+        name = name.removeprefix("agent/")  # the path of its SPIFFE ID
+    if _KEY_ID.fullmatch(name) is not None:
+        raise ConfigurationError(
+            "Nothing was revoked",
+            why=f"{quote(name)} looks like the thumbprint of a key, and keys are not revoked",
+            fix="Name the agent, or the id of its credential or grant",
+        )
+    return name

@@ -50,7 +50,7 @@ _READ_TIMEOUT: Final = 0.25
 _WRITE_TIMEOUT: Final = 10
 _TRIES: Final = 16
 _SCHEMA: Final = (
-    "CREATE TABLE state (format INTEGER, id TEXT, version INTEGER, size INTEGER)",
+    "CREATE TABLE state (format INTEGER, id TEXT, version INTEGER, stamp TEXT, size INTEGER)",
     "CREATE TABLE ids (token_id TEXT PRIMARY KEY, keep_until INTEGER) WITHOUT ROWID",
     "CREATE TABLE names (name TEXT PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE places (idx INTEGER PRIMARY KEY, token_id TEXT UNIQUE, name TEXT, keep_until INTEGER)",
@@ -69,7 +69,7 @@ class Listed:
         version: Grows with each change of what was taken back.
         size: How many places the list has.
         places: Those that are taken back.
-        ids: Taken back, and without a place.
+        ids: Taken back.
         names: Taken back.
     """
 
@@ -86,6 +86,7 @@ class _Seen:
 
     id: str
     version: int
+    stamp: str
     revoked: Revoked
 
 
@@ -148,7 +149,7 @@ class RevocationStore:
             ConfigurationError: It could not be written.
         """
         with self._writing(now) as connection:
-            connection.execute("UPDATE state SET version = version + 1")
+            _count(connection)
             connection.executemany(
                 "INSERT INTO ids VALUES (?, ?) ON CONFLICT (token_id)"
                 " DO UPDATE SET keep_until = max(keep_until, excluded.keep_until)",
@@ -167,7 +168,8 @@ class RevocationStore:
             return False
         with self._writing(now) as connection:
             lifted = connection.execute("DELETE FROM names WHERE name = ?", (name,)).rowcount > 0
-            connection.execute("UPDATE state SET version = version + ?", (int(lifted),))
+            if lifted:
+                _count(connection)
             return lifted
 
     def give_places(self, token_ids: Sequence[str], *, name: str, expires_at: int, now: float) -> list[int]:
@@ -199,9 +201,9 @@ class RevocationStore:
                 "SELECT idx FROM places WHERE token_id IN (SELECT token_id FROM ids)"
                 " UNION SELECT idx FROM places WHERE name IN (SELECT name FROM names)"
             ).fetchall()
-            ids = connection.execute(
-                "SELECT token_id FROM ids WHERE token_id NOT IN (SELECT token_id FROM places) ORDER BY token_id"
-            ).fetchall()
+            # Also those that have a place: what was handed on, and JWT-SVIDs, name no place, and the ids of what they
+            # hang on.
+            ids = connection.execute("SELECT token_id FROM ids ORDER BY token_id").fetchall()
             names = connection.execute("SELECT name FROM names ORDER BY name").fetchall()
         return Listed(version, size, _column(places), _column(ids), _column(names))
 
@@ -294,29 +296,35 @@ def _fill(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN")
     for statement in _SCHEMA:
         connection.execute(statement)
-    connection.execute("INSERT INTO state VALUES (?, ?, 1, ?)", (_FORMAT, secrets.token_hex(16), FIRST_SIZE))
+    values = (_FORMAT, secrets.token_hex(16), secrets.token_hex(16), FIRST_SIZE)
+    connection.execute("INSERT INTO state VALUES (?, ?, 1, ?, ?)", values)
     connection.execute("COMMIT")
 
 
+def _count(connection: sqlite3.Connection) -> None:
+    # A number alone would come again in a file that was put back to an older state and then changed.
+    connection.execute("UPDATE state SET version = version + 1, stamp = ?", (secrets.token_hex(16),))
+
+
 def _read(connection: sqlite3.Connection, seen: _Seen | None, path: str) -> _Seen:
-    store, version = _check_format(connection, path)
+    store, version, stamp = _check_format(connection, path)
     if seen is not None and seen.id != store:
         raise _changed(path, "another one was put in its place")
-    if seen is not None and version < seen.version:
+    if seen is not None and (version < seen.version or (version == seen.version and stamp != seen.stamp)):
         raise _changed(path, "it was put back to an older state")
     if seen is not None and version == seen.version:
         return seen
     ids = frozenset(_column(connection.execute("SELECT token_id FROM ids").fetchall()))
     names = frozenset(_column(connection.execute("SELECT name FROM names").fetchall()))
-    return _Seen(store, version, Revoked(ids, names))
+    return _Seen(store, version, stamp, Revoked(ids, names))
 
 
-def _check_format(connection: sqlite3.Connection, path: str) -> tuple[str, int]:
-    rows = connection.execute("SELECT format, id, version FROM state").fetchall()
+def _check_format(connection: sqlite3.Connection, path: str) -> tuple[str, int, str]:
+    rows = connection.execute("SELECT format, id, version, stamp FROM state").fetchall()
     if len(rows) != 1 or rows[0][0] != _FORMAT or type(rows[0][2]) is not int:
         raise _changed(path, "this version cannot read it")
-    _, store, version = rows[0]
-    return store, version
+    _, store, version, stamp = rows[0]
+    return store, version, stamp
 
 
 def _place(connection: sqlite3.Connection, entry: tuple[str, str, int]) -> int:
