@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LIBRARIES", "Installation", "install"]
 
-LIBRARIES: Final = ("urllib_request",)
+LIBRARIES: Final = ("redis_client", "urllib_request")
 """The files of this folder that are about a library, each with a `LIBRARY`."""
 
 _NONE: Final[frozenset[str]] = frozenset()
