@@ -25,7 +25,7 @@ def test_effects_and_reasons_are_closed_lists():
     assert set(REASONS) == {
         "granted", "approved", "approval_required", "approval_missing", "scope_missing", "constraint_violation",
         "policy_forbid", "resource_invalid", "no_identity", "session_ended", "expired", "revoked", "audit_unavailable",
-        "error",
+        "error", "second_door",
     }  # fmt: skip
 
 

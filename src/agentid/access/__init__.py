@@ -6,6 +6,7 @@ Data access as an agent makes it: what a library is about to touch, decided befo
 
 - `installation`: wraps the libraries that are there, and those that come later. `library`: what a file about one says.
 - `touching`: one access, from its decision to its end; `places`: what it touches, in the words of permissions.
+- `tripwire`: sees what goes around the wrapped libraries.
 - One file for each library, named after it, such as `urllib_request`.
 - `sql_reading`: which tables an SQL text reads and changes.
 

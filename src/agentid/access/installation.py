@@ -7,6 +7,7 @@ Wrapping the libraries that are there, and those that will be imported later.
 - Whatever is imported already is wrapped now, whatever is imported later is wrapped then: the order does not matter.
 - It can be done again, and from several threads; there is one installation in a process.
 - It only acts inside a session. Elsewhere a wrapped function does what it did before.
+- What goes around the wrapped functions is seen by the `tripwire`, as far as Python says so.
 - Removing takes away our own layer where it is the outermost, and elsewhere leaves one that does nothing: whoever
   wrapped a function after us keeps working.
 """
@@ -22,6 +23,7 @@ from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from agentid.access import tripwire
 from agentid.access.touching import Inside, Touching
 from agentid.guard.session import acting
 from agentid.guard.touch import Touch
@@ -44,10 +46,13 @@ class Installation:
 
     Attributes:
         is_on: Whether wrapped functions ask before they run.
+        is_strict: Whether what no wrapped library accounts for is refused, as far as the tripwire sees it.
     """
 
     def __init__(self) -> None:
         self.is_on = False
+        self.is_strict = False
+        self._has_tripwire = False
         self._lock = RLock()
         self._inside: Inside = ContextVar("agentid_inside", default=_NONE)
         self._patched: list[tuple[Patch, Any, Any]] = []
@@ -90,11 +95,15 @@ class Installation:
 
     # --- on and off ------------------------------------------------------------------------------------------------
 
-    def turn_on(self) -> None:
-        """Wrap what is imported, and what will be."""
+    def turn_on(self, *, strict: bool = False) -> None:
+        """Wrap what is imported, and what will be; once strict, it stays strict until it is removed."""
         with self._lock:
+            self.is_strict = self.is_strict or strict
             if self.is_on:
                 return
+            if not self._has_tripwire:  # it cannot be taken away again
+                tripwire.arm(self)
+                self._has_tripwire = True
             self.is_on = True
             for name in LIBRARIES:
                 library: Library = importlib.import_module(f"agentid.access.{name}").LIBRARY
@@ -103,7 +112,7 @@ class Installation:
     def remove(self) -> None:
         """Unwrap what was wrapped."""
         with self._lock:
-            self.is_on = False
+            self.is_on = self.is_strict = False
             for patch, original, wrapped in reversed(self._patched):
                 if _attributes(patch.owner).get(patch.name) is wrapped:
                     setattr(patch.owner, patch.name, original)
@@ -141,15 +150,18 @@ def _attributes(owner: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", vars(owner))
 
 
-def install() -> Installation:
+def install(*, strict: bool = False) -> Installation:
     """
     Wrap the supported libraries of this process, and give what can unwrap them.
 
     Inside of a session each access that they make is decided before it is made: `read` of a table, of a file, of a
     page. Outside of sessions nothing changes.
+
+    Args:
+        strict: Refuse what goes around them, as far as the tripwire sees it; else it is recorded.
     """
     installation = _installation()
-    installation.turn_on()
+    installation.turn_on(strict=strict)
     return installation
 
 

@@ -11,6 +11,7 @@ from agentid.errors import ConfigurationError
 from agentid.permission import Action
 from agentid.record import Access
 from agentid.resource import Resource
+from agentid.segment import plain_text
 
 __all__ = ["ACTION_OF_METHOD", "file_resource", "web_access", "web_resource"]
 
@@ -64,5 +65,6 @@ def file_resource(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> 
     Raises:
         ConfigurationError: It has a name that no resource can have.
     """
-    found = PurePath(os.path.realpath(os.fsdecode(path)))
+    # As an exact `str`: a subclass may lie about its characters, and would be opened by what they are.
+    found = PurePath(os.path.realpath(plain_text(os.fsdecode(path), "path")))
     return Resource.of("file", "", *found.parts[1:])

@@ -32,6 +32,7 @@ from agentid.guard.call import GuardedCall, reason_of
 from agentid.guard.explain import denied, no_agent
 from agentid.guard.session import NobodyActing, acting
 from agentid.guard.snapshot import snapshot
+from agentid.guard.touch import Door
 from agentid.policy import Decision
 from agentid.record import Access
 
@@ -106,7 +107,13 @@ def _seven_steps(
 def _decide(
     call: GuardedCall, accesses: tuple[Access, ...], arguments: Mapping[str, Any]
 ) -> tuple[Decision, Access | None]:
-    """Decide each access: the first `deny` counts, else the first `ask`. Nothing to decide is a deny."""
+    """
+    Decide each access: the first `deny` counts, else the first `ask`. Nothing to decide is a deny.
+
+    No permission is about a second door: it may have no name, and passes or not by how strict its installation is.
+    """
+    if isinstance(call.subject, Door):
+        return call.subject.decision, accesses[0] if accesses else None
     worst: tuple[Decision, Access | None] = Decision("deny", "resource_invalid"), None
     rules = call.session.rules
     for access in accesses:

@@ -79,6 +79,14 @@ def _explain(
             "Look at the chained exception, and at the requirement of the tool",
             "not permitted: it could not be decided",
         )
+    if decision.reason == "second_door":
+        return (
+            f"{name} may not go around the wrapped libraries: {quote(tool)}"
+            + (f", {quote(access, limit=200)}" if access else ""),
+            "no wrapped library accounts for it, and the installation is strict",
+            "Use a library that is wrapped, or install without `strict=True`",
+            "not permitted: it goes around what is guarded",
+        )
     if access is None:
         return (
             f"{name} may not call tool {quote(tool)}",

@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from agentid.record import AccessRecord, OpenSpan, Tracing
+from agentid.guard.touch import Door
+from agentid.record import AccessRecord, OpenSpan, Tracing, add_event
 from agentid.record import attributes as names
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ def agent_attributes(session: Session) -> dict[str, Any]:
 
 
 def open_span(session: Session, subject: Subject, record: AccessRecord) -> OpenSpan | None:
-    """The span of one call, with the decision in it, or None while nobody records."""
+    """The span of one call, with the decision in it; None while nobody records, or for an event of the current one."""
+    if isinstance(subject, Door):
+        record.trace_id, record.span_id = add_event(names.SECOND_DOOR, subject.attributes)
+        return None
     if session.tracer is None:
         return None
     attributes = {**subject.attributes, **session.attributes, **decision_attributes(record)}

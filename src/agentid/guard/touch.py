@@ -1,4 +1,8 @@
-"""What a guarded block, or a call of a wrapped library, is about to do: the subject of one guarded call."""
+"""
+What a guarded block, or a call of a wrapped library, is about to do: the subject of one guarded call.
+
+And what is about to be done although no wrapped library accounts for it: a `Door`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ from typing import Any
 
 from agentid.errors import ConfigurationError
 from agentid.guard.binding import Unbindable
+from agentid.policy import Decision
 from agentid.record import Access
+from agentid.record import attributes as names
 
-__all__ = ["Touch"]
+__all__ = ["Door", "Touch"]
 
 
 class Touch:
@@ -74,3 +80,26 @@ class Touch:
         if self._odd:
             raise Unbindable(self._odd)
         return self._accesses
+
+
+class Door(Touch):
+    """
+    Something that went around the wrapped libraries, seen by the tripwire right before it happens.
+
+    It has no span: it is an event of the one that is current. No permission is looked at, because what it is about is
+    known too little: it passes and is recorded, or is refused.
+
+    Args:
+        kind: Of what it is: `file`, `socket`, `process`, `native` or `ctypes`.
+        accesses: As far as they can be named.
+        is_refused: Whether the installation is strict.
+    """
+
+    __slots__ = ("decision",)
+
+    def __init__(self, kind: str, accesses: tuple[Access, ...], *, is_refused: bool) -> None:
+        attributes = {names.SECOND_DOOR_KIND: kind}
+        if accesses:
+            attributes[names.DATASET] = str(accesses[0].resource)
+        super().__init__(accesses, f"second door: {kind}", attributes=attributes)
+        self.decision = Decision("deny" if is_refused else "allow", "second_door")

@@ -19,6 +19,7 @@ Reason = Literal[
     "constraint_violation",
     "policy_forbid",
     "resource_invalid",
+    "second_door",
     "no_identity",
     "session_ended",
     "expired",

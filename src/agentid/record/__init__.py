@@ -11,7 +11,7 @@ from __future__ import annotations
 from agentid.record.access_record import Access, AccessRecord, Audit, Holder, Observer, Phase, Status
 from agentid.record.metrics import Metrics
 from agentid.record.spans import Span, Spans, SpanTemplate, enter, fail, leave
-from agentid.record.tracing import OpenSpan, Tracer, TracerProvider, Tracing
+from agentid.record.tracing import OpenSpan, Tracer, TracerProvider, Tracing, add_event
 
 __all__ = [
     "Access",
@@ -29,6 +29,7 @@ __all__ = [
     "Tracer",
     "TracerProvider",
     "Tracing",
+    "add_event",
     "enter",
     "fail",
     "leave",

@@ -68,7 +68,11 @@ CLASSIFICATION: Final = "agentid.data.classification"
 RECORD_COUNT: Final = "agentid.data.record_count"
 DATA_SIZE: Final = "agentid.data.size"
 LABELS: Final = "agentid.data.labels"
+SECOND_DOOR_KIND: Final = "agentid.second_door.kind"
 RECORD_ID: Final = "agentid.audit.record_id"
+
+# Events.
+SECOND_DOOR: Final = "agentid.second_door"
 
 # Values.
 PERMISSION_DENIED: Final = "agentid.permission_denied"

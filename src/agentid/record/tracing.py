@@ -23,7 +23,7 @@ from agentid.record.spans import Spans
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-__all__ = ["OpenSpan", "Tracer", "TracerProvider", "Tracing"]
+__all__ = ["OpenSpan", "Tracer", "TracerProvider", "Tracing", "add_event"]
 
 Value = str | bool | int | float | tuple[str, ...]
 
@@ -135,3 +135,13 @@ class OpenSpan:
             self._span.set_attribute(names.ERROR_TYPE, error_type)
             self._span.set_status(Status(StatusCode.ERROR))
         self._span.end(end_ns)
+
+
+def add_event(name: str, attributes: Mapping[str, Value]) -> tuple[str, str]:
+    """Add an event to the span that is current; gives its trace id and span id, empty where there is none."""
+    span = trace.get_current_span()
+    found = span.get_span_context()
+    if not found.is_valid:
+        return "", ""
+    span.add_event(name, attributes)
+    return format(found.trace_id, "032x"), format(found.span_id, "016x")
