@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+import agentid.access
 from agentid.errors import AccessDeniedError, CredentialRevokedError
 from agentid.guard import ObserveOnlyGuard
 from agentid.guard.session import NobodyActing
@@ -88,6 +89,21 @@ def test_a_connection_by_hand_is_not_a_way_around(world, server, work):  # noqa:
     run(inner, server)
 
     assert [] == server.client.keys("*")
+
+
+def test_where_it_is_strict_its_own_sockets_are_accounted_for(world, server):  # noqa: F811
+    agentid.access.install(strict=True)
+
+    async def work(client):
+        unix = redis.asyncio.Redis(unix_socket_path=server.path)
+        with world.acting(f"read:{server.url}/0/k", f"read:redis://{server.path}/0/k"):
+            await client.get("k")
+            await unix.get("k")
+        await unix.aclose()
+
+    run(work, server)
+
+    assert ["success"] * 2 == [status for _, status in world.touched]
 
 
 def test_a_transaction_is_decided_where_it_is_sent(world, server):  # noqa: F811

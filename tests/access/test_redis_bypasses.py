@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
 
+import agentid.access
 from agentid.errors import AccessDeniedError
 from agentid.guard.session import NobodyActing
 from tests.access.redis_server import client, redis, redis_cluster, redis_server, sentinel, server  # noqa: F401
@@ -89,7 +91,7 @@ def test_to_connect_by_hand_is_decided_before_a_byte_leaves(world, server):  # n
     made = redis.Connection(host="127.0.0.1", port=server.port, client_name="what-the-agent-knows", password="or-this")
 
     with world.acting(f"read:{server.url}/**"):
-        for connect in (made.connect, made.connect_check_health, lambda: made.send_command("PING")):
+        for connect in (made.connect, made.connect_check_health, made._connect, lambda: made.send_command("PING")):
             with refused:
                 connect()
 
@@ -202,6 +204,22 @@ def test_what_a_callback_of_the_library_does_is_decided(world, server, client): 
         client.get("k")
 
     assert 0 == server.client.exists("theirs")
+
+
+def test_a_callback_makes_no_socket_of_its_own(world, server):  # noqa: F811
+    """What the library reaches is accounted for, and not what code runs that somebody handed to it."""
+
+    class Provider(redis.CredentialProvider):
+        def get_credentials(self):
+            socket.create_connection(("127.0.0.1", server.port)).close()
+            return ("default", "")
+
+    agentid.access.install(strict=True)
+    made = redis.Redis(host="127.0.0.1", port=server.port, credential_provider=Provider())
+    with made, world.acting(f"read:{server.url}/0/k"), pytest.raises(AccessDeniedError, match="second door: socket"):
+        made.get("k")
+    with redis.Redis(host="127.0.0.1", port=server.port) as plain, world.acting(f"read:{server.url}/0/k"):
+        assert plain.get("k") is None
 
 
 def test_a_callback_may_not_connect_to_another_server(world, server, client):  # noqa: F811

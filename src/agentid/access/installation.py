@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from threading import RLock
@@ -92,6 +93,21 @@ class Installation:
             attributes, is_client = {}, False
         touch = Touch.of(accesses, name, attributes=attributes or {}, is_client=is_client)
         return Touching(self._inside, touch, accounts_for, facts or {})
+
+    @contextmanager
+    def accounting_for(self, layers: frozenset[str]) -> Generator[None]:
+        """
+        Give the block in which a library itself uses *layers*, as a part of what was decided before.
+
+        For one that runs its caller's code in the rest of an access: that code is not accounted for.
+        """
+        token = self._inside.set(self._inside.get() | layers)
+        try:
+            yield
+        finally:
+            # Left in another context than it was entered in, there is nothing to undo in this one.
+            with suppress(ValueError):
+                self._inside.reset(token)
 
     # --- on and off ------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["LIBRARY"]
 
 _LAYER: Final = "redis"
+_BELOW: Final = frozenset({"socket"})
 
 Wrapped = Callable[..., Any]
 Arguments = tuple[Any, ...]
@@ -48,6 +49,9 @@ class _Wrappers:
         raise NotImplementedError
 
     def _read(self, owner: Any, stream: Stream | None, wrapped: Wrapped, args: Arguments, kwargs: Named) -> Any:
+        raise NotImplementedError
+
+    def _accounted(self, wrapped: Wrapped) -> Wrapped:
         raise NotImplementedError
 
     def executes(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Named) -> Any:
@@ -78,6 +82,11 @@ class _Wrappers:
             return wrapped(*args, **kwargs)
         return self._run(lambda: self._clients.connecting(connection), wrapped, args, kwargs)
 
+    def reaches(self, wrapped: Wrapped, connection: Any, args: Arguments, kwargs: Named) -> Any:
+        if not self._access.watches(_LAYER):
+            return wrapped(*args, **kwargs)
+        return self._run(lambda: self._clients.reaching(connection), self._accounted(wrapped), args, kwargs)
+
     def reads_message(self, wrapped: Wrapped, pubsub: Any, args: Arguments, kwargs: Named) -> Any:
         if not self._access.watches(_LAYER):
             return wrapped(*args, **kwargs)
@@ -101,6 +110,13 @@ class _Synchronous(_Wrappers):
         with work.touching, work.scope:
             return work.note(wrapped(*args, **kwargs))
 
+    def _accounted(self, wrapped: Wrapped) -> Wrapped:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self._access.accounting_for(_BELOW):
+                return wrapped(*args, **kwargs)
+
+        return run
+
     def _read(self, owner: Any, stream: Stream | None, wrapped: Wrapped, args: Arguments, kwargs: Named) -> Any:
         if stream is None:
             return wrapped(*args, **kwargs)
@@ -119,6 +135,13 @@ class _Asynchronous(_Wrappers):
         async with work.touching:
             with work.scope:
                 return work.note(await wrapped(*args, **kwargs))
+
+    def _accounted(self, wrapped: Wrapped) -> Wrapped:
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            with self._access.accounting_for(_BELOW):
+                return await wrapped(*args, **kwargs)
+
+        return run
 
     async def _read(self, owner: Any, stream: Stream | None, wrapped: Wrapped, args: Arguments, kwargs: Named) -> Any:
         if stream is None:
@@ -158,6 +181,9 @@ def _patches_of(wrappers: _Wrappers, client: ModuleType, connection: ModuleType,
     yield Patch(client.Monitor, "next_command", wrappers.reads_command)
     yield Patch(connection.AbstractConnection, "send_packed_command", wrappers.sends)
     yield Patch(connection.AbstractConnection, "connect_check_health", wrappers.connects)
+    # The only place where a socket is made. What a caller hands in, such as who gives the password, runs elsewhere.
+    yield Patch(connection.Connection, "_connect", wrappers.reaches)
+    yield Patch(connection.UnixDomainSocketConnection, "_connect", wrappers.reaches)
 
 
 LIBRARY: Final = Library(

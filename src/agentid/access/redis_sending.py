@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Clients", "Scope", "Stream", "Work", "channels_of", "commands_of"]
 
-_BELOW: Final = frozenset({"socket"})
-
 
 class Scope:
     """
@@ -148,8 +146,10 @@ class Clients:
 
     def connecting(self, connection: Any) -> Work | None:
         """Say what is to be decided before *connection* is made; None if it is made for what was decided."""
-        if connection.is_connected:
-            return None
+        return None if connection.is_connected else self.reaching(connection)
+
+    def reaching(self, connection: Any) -> Work | None:
+        """Say what is to be decided before the socket of *connection* is made; None if that was decided."""
         try:
             place = _place_of(connection)
             scope = self._scope.get()
@@ -255,7 +255,6 @@ class Clients:
             f"{name} {where.address}" if place else name,
             attributes=attributes,
             is_client=True,
-            accounts_for=_BELOW,
         )
         is_read = any(access.action == "read" for access in found)
         return Work(touching, Scope(self._scope, where, sent), is_read)
