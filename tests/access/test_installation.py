@@ -87,3 +87,17 @@ print(type(vars(urllib.request.OpenerDirector)["open"]).__name__)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert "FunctionWrapper\n" == done.stdout
+
+
+def test_a_library_that_cannot_be_wrapped_leaves_nothing_half_installed(monkeypatch):
+    before = urllib.request.OpenerDirector.__dict__["open"]
+    monkeypatch.delattr(urllib.request.OpenerDirector, "open")
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            agentid.access.install()
+    monkeypatch.undo()
+    installation = agentid.access.install()
+    try:
+        assert before is urllib.request.OpenerDirector.__dict__["open"].__wrapped__
+    finally:
+        installation.remove()

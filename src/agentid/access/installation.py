@@ -121,9 +121,14 @@ class Installation:
                 tripwire.arm(self)
                 self._has_tripwire = True
             self.is_on = True
-            for name in LIBRARIES:
-                library: Library = importlib.import_module(f"agentid.access.{name}").LIBRARY
-                self._expect(library)
+            try:
+                for name in LIBRARIES:
+                    library: Library = importlib.import_module(f"agentid.access.{name}").LIBRARY
+                    self._expect(library)
+            except BaseException:
+                # Half of it would look like all of it, to whoever installs again.
+                self.remove()
+                raise
 
     def remove(self) -> None:
         """Unwrap what was wrapped."""
