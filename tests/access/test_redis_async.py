@@ -10,7 +10,7 @@ import agentid.access
 from agentid.errors import AccessDeniedError, CredentialRevokedError
 from agentid.guard import ObserveOnlyGuard
 from agentid.guard.session import NobodyActing
-from tests.access.redis_server import redis, redis_cluster, redis_server, server  # noqa: F401
+from tests.access.redis_server import connection_from, redis, redis_cluster, redis_server, server  # noqa: F401
 
 refused = pytest.raises(AccessDeniedError)
 
@@ -52,7 +52,7 @@ def test_a_command_that_is_allowed_is_sent_and_recorded(world, server):  # noqa:
         lambda client: client.pipeline().immediate_execute_command("SET", "k", "v"),
         lambda client: client.pubsub().subscribe("news"),
         lambda client: client.eval("return 1", 0),
-        lambda client: client.connection_pool.get_connection(),
+        connection_from,
         lambda client: client.monitor().connect(),
     ],
     ids=["plain", "transaction", "pipeline", "watch", "immediate", "subscribe", "script", "connect", "monitor"],
@@ -81,7 +81,7 @@ def test_what_is_not_allowed_never_leaves(world, server, work):  # noqa: F811
 )
 def test_a_connection_by_hand_is_not_a_way_around(world, server, work):  # noqa: F811
     async def inner(client):
-        connection = await client.connection_pool.get_connection()
+        connection = await connection_from(client)
         with world.acting(f"read:{server.url}"), refused:
             await work(connection, connection.pack_command("SET", "k", "v"))
         await client.connection_pool.release(connection)
@@ -120,6 +120,18 @@ def test_a_transaction_is_decided_where_it_is_sent(world, server):  # noqa: F811
 
     assert [True] == run(work, server)
     assert [(f"read:{key}", "success")] * 2 + [(f"edit:{key}", "success")] == world.touched
+
+
+def test_a_pipeline_is_named_by_whether_it_is_a_transaction(world, server):  # noqa: F811
+    async def work(client):
+        with world.acting(f"edit:{server.url}/0/k"):
+            await client.pipeline(transaction=True).set("k", "v").execute()
+            await client.pipeline(transaction=False).set("k", "v").execute()
+
+    run(work, server)
+
+    assert [f"MULTI 127.0.0.1:{server.port}", f"PIPELINE 127.0.0.1:{server.port}"] == [s.name for s in world.spans]
+    assert 2 == len(world.records)
 
 
 def test_tasks_of_two_agents_do_not_mix(world, server):  # noqa: F811

@@ -11,8 +11,8 @@ ours: then the connection only makes sure that exactly that is sent.
   it. One that is made by hand is a `read` of the server.
 - A cluster and a sentinel are seen at their connections alone: one access for each node, which ends when it is sent.
 - Messages of a subscription are read under one access for each `PubSub` and session; it is checked at each message.
-- A reply to what was sent outside of a session, and a connection whose attributes or database were changed by hand
-  there, are not seen.
+- Not seen: a reply to what was sent outside of a session, what is written to the socket of a connection itself, and
+  that a connection leads elsewhere because somebody changed its attributes, or its database outside of a session.
 """
 
 from __future__ import annotations
@@ -162,25 +162,27 @@ def _frozen(args: Arguments, kwargs: Named) -> tuple[bytes, Arguments, Named]:
 
 def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
     clients = Clients(access, LIBRARY)
-    yield from _patches_of(_Synchronous(clients, access), module.client, module.connection, "reset")
-    yield from _patches_of(_Asynchronous(clients, access), module.asyncio.client, module.asyncio.connection, "aclose")
-    caching = module.connection.CacheProxyConnection
-    yield Patch(caching, "send_command", _Synchronous(clients, access).sends_unpacked)
+    yield from _patches_of(_Synchronous(clients, access), module.client, module.connection)
+    yield from _patches_of(_Asynchronous(clients, access), module.asyncio.client, module.asyncio.connection)
+    caching = getattr(module.connection, "CacheProxyConnection", None)
+    if caching is not None:  # since version 5.1
+        yield Patch(caching, "send_command", _Synchronous(clients, access).sends_unpacked)
     # Sent by the one above, and the one that others might call.
     writing = module.asyncio.connection.AbstractConnection
     yield Patch(writing, "_send_packed_command", _Asynchronous(clients, access).sends)
 
 
-def _patches_of(wrappers: _Wrappers, client: ModuleType, connection: ModuleType, close: str) -> Iterable[Patch]:
+def _patches_of(wrappers: _Wrappers, client: ModuleType, connection: ModuleType) -> Iterable[Patch]:
     yield Patch(client.Redis, "execute_command", wrappers.executes)
     yield Patch(client.Pipeline, "immediate_execute_command", wrappers.executes)
     yield Patch(client.Pipeline, "execute", wrappers.executes_all)
     yield Patch(client.PubSub, "execute_command", wrappers.executes)
     yield Patch(client.PubSub, "parse_response", wrappers.reads_message)
-    yield Patch(client.PubSub, close, wrappers.closes)
+    yield Patch(client.PubSub, "aclose" if hasattr(client.PubSub, "aclose") else "reset", wrappers.closes)
     yield Patch(client.Monitor, "next_command", wrappers.reads_command)
     yield Patch(connection.AbstractConnection, "send_packed_command", wrappers.sends)
-    yield Patch(connection.AbstractConnection, "connect_check_health", wrappers.connects)
+    connect = "connect_check_health" if hasattr(connection.AbstractConnection, "connect_check_health") else "connect"
+    yield Patch(connection.AbstractConnection, connect, wrappers.connects)
     # The only place where a socket is made. What a caller hands in, such as who gives the password, runs elsewhere.
     yield Patch(connection.Connection, "_connect", wrappers.reaches)
     yield Patch(connection.UnixDomainSocketConnection, "_connect", wrappers.reaches)
@@ -193,5 +195,6 @@ LIBRARY: Final = Library(
     patches=_patches,
     distribution="redis",
     contrib="opentelemetry.instrumentation.redis:RedisInstrumentor",
-    limits="replies to what was sent outside of a session; of clusters and sentinels, how much came back",
+    limits="replies to what was sent outside of a session; what is written to a connection's own socket; "
+    "of clusters and connections by hand, how much came back",
 )

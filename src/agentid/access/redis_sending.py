@@ -128,7 +128,8 @@ class Clients:
         # Some commands are not sent in a transaction.
         inner = b"".join(data for data, options in each if "EMPTY_RESPONSE" not in options)
         whole = b"".join([packed(["MULTI"], encode), inner, packed(["EXEC"], encode)])
-        is_transaction = pipeline.transaction or pipeline.explicit_transaction
+        # The one of asyncio has another word for it, and a method by this name.
+        is_transaction = getattr(pipeline, "is_transaction", pipeline.transaction) or pipeline.explicit_transaction
         return self._work(lambda: _place_of_client(pipeline), [alone, whole], "MULTI" if is_transaction else "PIPELINE")
 
     # --- a connection ------------------------------------------------------------------------------------------
@@ -146,7 +147,9 @@ class Clients:
 
     def connecting(self, connection: Any) -> Work | None:
         """Say what is to be decided before *connection* is made; None if it is made for what was decided."""
-        return None if connection.is_connected else self.reaching(connection)
+        # Older versions do not say so themselves.
+        is_connected = connection.is_connected if hasattr(connection, "is_connected") else connection._sock is not None
+        return None if is_connected else self.reaching(connection)
 
     def reaching(self, connection: Any) -> Work | None:
         """Say what is to be decided before the socket of *connection* is made; None if that was decided."""
@@ -288,7 +291,7 @@ def channels_of(pubsub: Any) -> Callable[[Place], Iterable[Access]]:
     """Say what a subscription reads: its channels, or all where it has patterns, or does not know what it has."""
 
     def accesses(place: Place) -> Iterator[Access]:
-        channels = [*pubsub.channels, *pubsub.shard_channels]
+        channels = [*pubsub.channels, *getattr(pubsub, "shard_channels", ())]
         if pubsub.patterns or not channels:
             yield Access("read", place.channels())
         for channel in channels:
