@@ -6,7 +6,7 @@ import pytest
 
 from agentid.access.redis_commands import accesses_of, is_set_up, name_of, spec_of
 from agentid.access.redis_place import Place
-from agentid.access.redis_wire import joined, packed, unpacked
+from agentid.access.redis_wire import command_of, joined, packed, unpacked
 from agentid.errors import ConfigurationError
 from tests.access.redis_server import redis, redis_server  # noqa: F401
 
@@ -348,7 +348,7 @@ def test_what_is_sent_is_read_back():
     def encode(value):
         return value if isinstance(value, bytes) else str(value).encode()
 
-    data = packed(["CONFIG GET", "a\r\n$1", 1, b"\xff"], encode)
+    data = packed(command_of(["CONFIG GET", "a\r\n$1", 1, b"\xff"], encode))
 
     assert [(b"CONFIG", b"GET", b"a\r\n$1", b"1", b"\xff")] == unpacked(data)
     assert data == joined([data[:5], memoryview(data)[5:]]) == joined(bytearray(data))

@@ -16,9 +16,9 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
-from agentid.access.redis_commands import accesses_of, is_set_up, name_of
+from agentid.access.redis_commands import Command, accesses_of, is_set_up, name_of
 from agentid.access.redis_place import Place
-from agentid.access.redis_wire import packed, unpacked
+from agentid.access.redis_wire import command_of, packed, unpacked
 from agentid.errors import ConfigurationError
 from agentid.guard.session import Session, acting
 from agentid.record import Access
@@ -115,7 +115,8 @@ class Clients:
         if not _is_plain(client):
             return None
         encoder = client.encoder if hasattr(client, "encoder") else client.get_encoder()
-        return self._work(lambda: _place_of_client(client), [packed(arguments, encoder.encode)])
+        command = command_of(arguments, encoder.encode)
+        return self._work(lambda: _place_of_client(client), lambda: [command], [packed(command)])
 
     def executing_all(self, pipeline: Any) -> Work | None:
         """Say what is to be decided before *pipeline* sends what it holds."""
@@ -123,14 +124,15 @@ class Clients:
         if not stack or not _is_plain(pipeline):
             return None
         encode = pipeline.get_encoder().encode
-        each = [(packed(args, encode), options) for args, options in stack]
-        alone = b"".join(data for data, _ in each)
+        commands = [command_of(arguments, encode) for arguments, _ in stack]
+        sent = list(map(packed, commands))
         # Some commands are not sent in a transaction.
-        inner = b"".join(data for data, options in each if "EMPTY_RESPONSE" not in options)
-        whole = b"".join([packed(["MULTI"], encode), inner, packed(["EXEC"], encode)])
+        inner = [data for data, (_, options) in zip(sent, stack, strict=True) if "EMPTY_RESPONSE" not in options]
+        whole = [packed([b"MULTI"]), *inner, packed([b"EXEC"])]
         # The one of asyncio has another word for it, and a method by this name.
         is_transaction = getattr(pipeline, "is_transaction", pipeline.transaction) or pipeline.explicit_transaction
-        return self._work(lambda: _place_of_client(pipeline), [alone, whole], "MULTI" if is_transaction else "PIPELINE")
+        name = "MULTI" if is_transaction else "PIPELINE"
+        return self._work(lambda: _place_of_client(pipeline), lambda: commands, [b"".join(sent), b"".join(whole)], name)
 
     # --- a connection ------------------------------------------------------------------------------------------
 
@@ -143,7 +145,7 @@ class Clients:
                     return None
             except ConfigurationError:
                 pass  # it is refused below
-        return self._work(lambda: _place_of(connection), [data])
+        return self._work(lambda: _place_of(connection), lambda: unpacked(data), [data])
 
     def connecting(self, connection: Any) -> Work | None:
         """Say what is to be decided before *connection* is made; None if it is made for what was decided."""
@@ -221,12 +223,18 @@ class Clients:
 
     # --- common to all -----------------------------------------------------------------------------------------
 
-    def _work(self, find: Callable[[], Place], sent: Sequence[bytes], name: str = "") -> Work | None:
-        """Say what is to be decided about the first of *sent*; None if it touches nothing."""
+    def _work(
+        self,
+        find: Callable[[], Place],
+        read: Callable[[], Sequence[Command]],
+        sent: Sequence[bytes],
+        name: str = "",
+    ) -> Work | None:
+        """Say what is to be decided about the commands that *read* gives, sent as *sent*; None without any access."""
         place: Place | None = None
         try:
             place = find()
-            commands = unpacked(sent[0])
+            commands = read()
             name = name or name_of(commands)
             found = accesses_of(commands, place)
         except ConfigurationError as error:

@@ -12,18 +12,22 @@ from typing import Any, Final
 
 from agentid.errors import ConfigurationError
 
-__all__ = ["joined", "packed", "unpacked"]
+__all__ = ["command_of", "joined", "packed", "unpacked"]
 
 _END: Final = b"\r\n"
 _DIGITS: Final = 10
 
 
-def packed(arguments: Sequence[Any], encode: Callable[[Any], Any]) -> bytes:
+def command_of(arguments: Sequence[Any], encode: Callable[[Any], Any]) -> tuple[bytes, ...]:
     """Give a command as the library will send it: the words of its name are sent one by one."""
     name = arguments[0]
     words = name.encode().split() if isinstance(name, str) else name.split() if b" " in name else [name]
-    parts = [bytes(part) for part in (*words, *map(encode, arguments[1:]))]
-    return b"".join([b"*%d\r\n" % len(parts), *(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)])
+    return tuple([bytes(part) for part in (*words, *map(encode, arguments[1:]))])
+
+
+def packed(command: Sequence[bytes]) -> bytes:
+    """Give the bytes in which *command* goes over the wire."""
+    return b"".join([b"*%d\r\n" % len(command), *[b"$%d\r\n%b\r\n" % (len(part), part) for part in command]])
 
 
 def joined(command: Any) -> bytes:
