@@ -4,11 +4,39 @@ from __future__ import annotations
 
 import pytest
 from access.http_server import HttpServer
+from access.web_callers import caller
+from access.web_servers import (
+    _other_server,
+    _tls_server,
+    _unix_server,
+    _web_server,
+    certificate,
+    other,
+    tls,
+    unix,
+    web,
+    web6,
+)
 
 import agentid.access
 from agentid.guard import Guard
 from agentid.identity import Authority
 from agentid.testing import MemoryAudit, capture_spans
+
+# Fixtures, each in the file of what it is about.
+__all__ = [
+    "_other_server",
+    "_tls_server",
+    "_unix_server",
+    "_web_server",
+    "caller",
+    "certificate",
+    "other",
+    "tls",
+    "unix",
+    "web",
+    "web6",
+]
 
 
 class AccessWorld:

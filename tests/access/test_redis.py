@@ -8,12 +8,12 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from access.redis_server import client, redis, redis_server, server  # noqa: F401
 from opentelemetry import trace
 
 from agentid.errors import AccessDeniedError, CredentialRevokedError, Error
 from agentid.guard import ObserveOnlyGuard
 from agentid.guard.session import NobodyActing
-from tests.access.redis_server import client, redis, redis_server, server  # noqa: F401
 
 
 def test_a_command_that_is_allowed_is_sent_and_recorded(world, server, client):  # noqa: F811

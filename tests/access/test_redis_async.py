@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from access.redis_server import connection_from, redis, redis_cluster, redis_server, server  # noqa: F401
 
 import agentid.access
 from agentid.errors import AccessDeniedError, CredentialRevokedError
 from agentid.guard import ObserveOnlyGuard
 from agentid.guard.session import NobodyActing
-from tests.access.redis_server import connection_from, redis, redis_cluster, redis_server, server  # noqa: F401
 
 refused = pytest.raises(AccessDeniedError)
 

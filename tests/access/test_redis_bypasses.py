@@ -6,11 +6,7 @@ import socket
 import threading
 
 import pytest
-
-import agentid.access
-from agentid.errors import AccessDeniedError
-from agentid.guard.session import NobodyActing
-from tests.access.redis_server import (  # noqa: F401
+from access.redis_server import (  # noqa: F401
     IS_OLD,
     client,
     connection_from,
@@ -20,6 +16,10 @@ from tests.access.redis_server import (  # noqa: F401
     sentinel,
     server,
 )
+
+import agentid.access
+from agentid.errors import AccessDeniedError
+from agentid.guard.session import NobodyActing
 
 refused = pytest.raises(AccessDeniedError)
 

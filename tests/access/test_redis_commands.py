@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from access.redis_server import redis, redis_server  # noqa: F401
 
 from agentid.access.redis_commands import accesses_of, is_set_up, name_of, spec_of
 from agentid.access.redis_place import Place
 from agentid.access.redis_wire import command_of, joined, packed, unpacked
 from agentid.errors import ConfigurationError
-from tests.access.redis_server import redis, redis_server  # noqa: F401
 
 PLACE = Place.at("h", 6379, None, 0)
 ACTION_OF_FLAG = {"access": "read", "insert": "write", "update": "edit", "delete": "delete"}

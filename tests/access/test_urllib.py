@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.request
 from urllib.error import HTTPError
 
 import pytest
 
-from agentid.errors import AccessDeniedError
+from agentid.errors import AccessDeniedError, CredentialRevokedError
 from agentid.guard import ObserveOnlyGuard
 
 
@@ -99,3 +100,113 @@ def test_a_guard_that_only_observes_lets_it_through(world, http):
         assert 200 == response.status
 
     assert ["would_deny"] == [record.effect for record in world.records]
+
+
+# --- ways around ---------------------------------------------------------------------------------------------------
+
+
+class Elsewhere(urllib.request.BaseHandler):
+    """Changes where a request goes, after it was allowed."""
+
+    handler_order = 100
+
+    def __init__(self, change):
+        self.change = change
+
+    def http_request(self, request):
+        self.change(request)
+        return request
+
+
+def test_a_request_that_a_handler_changes_is_decided_again(world, web, other):
+    def change(request):
+        request.full_url = f"{other.url}/b"
+
+    opener = urllib.request.build_opener(Elsewhere(change))
+    with world.acting(f"read:{web.url}/a"), pytest.raises(AccessDeniedError):
+        opener.open(f"{web.url}/a")
+
+    assert ([], []) == (web.requests, other.requests)
+    assert [(f"read:{other.url}/b", "denied"), (f"read:{web.url}/a", "failure")] == world.touched
+
+
+def test_what_a_handler_asks_for_meanwhile_is_decided(world, web):
+    def change(_request):
+        urllib.request.urlopen(f"{web.url}/b")
+
+    opener = urllib.request.build_opener(Elsewhere(change))
+    with world.acting(f"read:{web.url}/a"), pytest.raises(AccessDeniedError):
+        opener.open(f"{web.url}/a")
+
+    assert [] == web.requests
+
+
+def test_a_second_try_with_a_password_is_the_same_access(world, web):
+    handler = urllib.request.HTTPDigestAuthHandler()
+    handler.add_password("r", web.url, "ada", "secret")
+    with world.acting(f"read:{web.url}/login"), urllib.request.build_opener(handler).open(f"{web.url}/login") as answer:
+        assert b"hello from /login" == answer.read()
+
+    assert 2 == len(web.requests)
+    assert [(f"read:{web.url}/login", "success")] == world.touched
+
+
+def test_the_layer_below_is_not_a_way_around(world, web):
+    """A handler of its own may use `http.client` for anything."""
+
+    class Own(urllib.request.HTTPHandler):
+        def http_open(self, request):
+            connection = http.client.HTTPConnection("127.0.0.1", web.port)
+            connection.request("DELETE", "/a")
+
+    with world.acting(f"read:{web.url}/a"), pytest.raises(AccessDeniedError):
+        urllib.request.build_opener(Own).open(f"{web.url}/a")
+
+    assert [] == web.requests
+
+
+def test_a_proxy_that_the_agent_names_is_a_place_of_its_own(world, web, other):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": other.url}))
+    with world.acting(f"read:{web.url}/a"), pytest.raises(AccessDeniedError):
+        opener.open(f"{web.url}/a")
+    assert [] == other.requests
+
+    with world.acting(f"read:{web.url}/a", f"execute:{other.url}"), opener.open(f"{web.url}/a") as response:
+        response.read()
+    assert [("GET", f"{web.url}/a", b"")] == other.requests
+
+
+def test_a_proxy_of_the_environment_changes_nothing(world, web, other, monkeypatch):
+    monkeypatch.setenv("http_proxy", other.url)
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    with world.acting(f"read:{web.url}/a"), urllib.request.urlopen(f"{web.url}/a") as response:
+        response.read()
+    monkeypatch.setattr(urllib.request, "_opener", None)
+
+    assert [(f"read:{web.url}/a", "success")] == world.touched
+    assert [("GET", f"{web.url}/a", b"")] == other.requests
+
+
+def test_data_in_an_address_touches_nothing(world):
+    with world.acting(), urllib.request.urlopen("data:,hello") as response:
+        assert b"hello" == response.read()
+
+    assert [] == world.touched
+
+
+def test_other_schemes_are_decided_too(world):
+    with world.acting("read:http://files.example/**"), pytest.raises(AccessDeniedError):
+        urllib.request.urlopen("ftp://files.example/a")
+
+    assert [("read:ftp://files.example/a", "denied")] == world.touched
+
+
+def test_an_agent_that_is_taken_back_is_stopped_in_the_middle_of_a_body(world, web):
+    agent = world.authority.issue("bot", allow=[f"read:{web.url}/**"])
+    with world.guard.acting_as(agent), urllib.request.urlopen(f"{web.url}/big") as response:
+        assert 10 == len(response.read(10))
+        world.authority.revoke(agent)
+        with pytest.raises(CredentialRevokedError):
+            response.read(10)
+
+    assert [("stopped", 10)] == [(record.status, record.size) for record in world.records]

@@ -8,6 +8,7 @@ Data access as an agent makes it: what a library is about to touch, decided befo
 - `touching`: one access, from its decision to its end; `places`: what it touches, in the words of permissions.
 - `tripwire`: sees what goes around the wrapped libraries.
 - One file for each library, named after it, such as `urllib_request`.
+- `web_request`: what a request of any HTTP library touches; `web_framing`, `web_body` and `web_streams`: its bytes.
 - `sql_reading`: which tables an SQL text reads and changes.
 
 Nothing here decides anything: each access goes through the one enforcement function of `agentid.guard`.

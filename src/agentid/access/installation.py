@@ -35,7 +35,18 @@ if TYPE_CHECKING:
 
 __all__ = ["LIBRARIES", "Installation", "install"]
 
-LIBRARIES: Final = ("redis_client", "urllib_request")
+LIBRARIES: Final = (
+    "aiohttp_client",
+    "http_client",
+    "httpcore2_pool",
+    "httpcore_pool",
+    "httpx2_client",
+    "httpx_client",
+    "redis_client",
+    "requests_session",
+    "urllib3_pool",
+    "urllib_request",
+)
 """The files of this folder that are about a library, each with a `LIBRARY`."""
 
 _NONE: Final[frozenset[str]] = frozenset()

@@ -52,7 +52,8 @@ class Library:
         layer: What it is to libraries that stand on it: they may account for it.
         patches: Says what to wrap in that module, once it is loaded.
         distribution: Which installed distribution it comes from; empty for Python's own.
-        contrib: OpenTelemetry's own instrumentation of it, as `module:class`; empty if there is none.
+        contrib: OpenTelemetry's own instrumentation of it, as `module:class`, and that of a library that it stands
+            on, after a space; empty if there is none.
         limits: What of it is not seen, in a few words; empty if everything is.
     """
 
@@ -66,9 +67,13 @@ class Library:
 
     def has_contrib_spans(self) -> bool:
         """Whether OpenTelemetry's own instrumentation makes the client's span, with what its conventions name."""
-        module, _, name = self.contrib.partition(":")
-        instrumentor = getattr(sys.modules.get(module), name, None) if module else None
-        try:
-            return instrumentor is not None and bool(instrumentor().is_instrumented_by_opentelemetry)
-        except Exception:  # noqa: BLE001 -- a stranger: then the span is ours alone
-            return False
+        return any(map(_is_on, self.contrib.split()))
+
+
+def _is_on(contrib: str) -> bool:
+    module, _, name = contrib.partition(":")
+    instrumentor = getattr(sys.modules.get(module), name, None)
+    try:
+        return instrumentor is not None and bool(instrumentor().is_instrumented_by_opentelemetry)
+    except Exception:  # noqa: BLE001 -- a stranger: then the span is ours alone
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from agentid.resource import Resource
 from agentid.segment import plain_text
 
 __all__ = ["ACTION_OF_METHOD", "file_resource", "web_access", "web_resource"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 ACTION_OF_METHOD: Final[dict[str, Action]] = {
     "GET": "read",
@@ -35,9 +38,15 @@ def web_resource(url: str) -> Resource:
     Raises:
         ConfigurationError: It is no URL of a host, or its path could be another one to its server.
     """
+    # `urlsplit` leaves some of these out, and libraries differ about where a host ends that has a backslash.
+    if _CONTROL.search(url) or "\\" in url.partition("://")[2].partition("/")[0]:
+        raise ConfigurationError("the address of a request has control characters, or no plain host")
     try:
         parts = urlsplit(url)
         host, port, path = parts.hostname or "", parts.port, parts.path
+        if not host.isascii():
+            # As the system does when it looks for such a host.
+            host = host.encode("idna").decode("ascii")
     except ValueError:
         raise ConfigurationError("the address of a request is no URL") from None
     if not parts.scheme or not host:

@@ -72,8 +72,8 @@ class Touching:
     def __call__(
         self, *, rows: int | None = None, size: int | None = None, attributes: Mapping[str, Any] | None = None
     ) -> None:
-        """Note what went in or came out, and what is known of it only now. Numbers add up."""
-        if self._call is not None:
+        """Note what went in or came out, and what is known of it only now. Numbers add up, until it is over."""
+        if self._call is not None and not self._call.closed:
             self._call.saw(rows=rows, size=size, attributes=attributes)
 
     def _begin(self, call: GuardedCall) -> None:

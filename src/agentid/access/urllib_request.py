@@ -2,7 +2,9 @@
 `urllib.request`: each request of an opener, and each hop of a redirect.
 
 The official hook is the opener that all requests go through; an opener of one's own is one, too. The layer below is
-`http.client`, which sees who goes around it.
+`http.client`, which sees who goes around it, and what a handler or a proxy made of a request.
+
+An address `data:` holds its data, so nothing is touched.
 """
 
 from __future__ import annotations
@@ -10,19 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from agentid.access.library import Library, Patch
-from agentid.access.places import file_resource, web_access
+from agentid.access.places import file_resource
+from agentid.access.web_body import run
+from agentid.access.web_request import WebRequest
 from agentid.record import Access
-from agentid.record import attributes as names
 
 if TYPE_CHECKING:
     from agentid.access.installation import Installation
 
 __all__ = ["LIBRARY"]
-
-_BELOW: Final = frozenset({"http.client", "socket", "file"})
 
 
 def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
@@ -36,29 +36,22 @@ def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
         request = module.Request(fullurl, data) if isinstance(fullurl, str) else fullurl
         if data is not None:
             request.data = data
-        method: str = request.get_method()
-        url: str = request.full_url
-        host: str = request.host or ""
-
-        def accesses() -> Iterable[Access]:
-            if request.type == "file":
-                return [Access("read", file_resource(module.url2pathname(request.selector)))]
-            return [web_access(method, url)]
-
-        attributes = {names.HTTP_METHOD: method, names.SERVER_ADDRESS: urlsplit(url).hostname or ""}
-        with access.touching(
-            LIBRARY, accesses, f"{method} {host}".strip(), attributes=attributes, is_client=True, accounts_for=_BELOW
-        ) as seen:
-            response = wrapped(request, None, *rest, **kwargs)
-            seen(size=getattr(response, "length", None), attributes=_status(response))
-            return response
+        if request.type == "data":
+            return wrapped(request, None, *rest, **kwargs)
+        if request.type == "file":
+            path = module.url2pathname(request.selector)
+            with access.touching(
+                LIBRARY, lambda: [Access("read", file_resource(path))], "open file", accounts_for=frozenset({"file"})
+            ):
+                return wrapped(request, None, *rest, **kwargs)
+        asked = WebRequest(request.get_method(), request.full_url, request.header_items()).unaccounted(access)
+        if asked is None:
+            return wrapped(request, None, *rest, **kwargs)
+        return run(
+            asked.touching(access, LIBRARY), lambda: wrapped(request, None, *rest, **kwargs), lambda found: found
+        )
 
     return [Patch(module.OpenerDirector, "open", opens)]
-
-
-def _status(response: Any) -> dict[str, int]:
-    status = getattr(response, "status", None)
-    return {names.HTTP_STATUS: status} if isinstance(status, int) else {}
 
 
 LIBRARY: Final = Library(
@@ -67,4 +60,5 @@ LIBRARY: Final = Library(
     layer="urllib",
     patches=_patches,
     contrib="opentelemetry.instrumentation.urllib:URLLibInstrumentor",
+    limits="the socket of an ftp: address",
 )
