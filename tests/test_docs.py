@@ -366,7 +366,7 @@ def test_the_table_of_attributes_is_what_spans_carry():
     documented = {row[0].strip("`") for row in rows_of(section)}
     sources = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "src" / "agentid").rglob("*.py"))
     names = {name: value for name, value in vars(attribute_names).items() if isinstance(value, str)}
-    dotted = {name: value for name, value in names.items() if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", value)}
+    dotted = {name: value for name, value in names.items() if re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)+", value)}
     used = {value for name, value in dotted.items() if re.search(rf"\bnames\.{name}\b", sources)}
     others = {attribute_names.DECISIONS, attribute_names.DECISION_DURATION, attribute_names.TOOL_DURATION}
     others |= {attribute_names.SECOND_DOOR}  # an event

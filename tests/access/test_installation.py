@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -78,15 +81,15 @@ def test_it_can_be_installed_again_after_it_was_removed(world, installed, http):
 
 def test_a_library_that_is_imported_later_is_wrapped_then():
     program = """
-import sys, agentid.access
+import sys, wrapt, agentid.access
 agentid.access.install()
 assert "urllib.request" not in sys.modules
 import urllib.request
-print(type(vars(urllib.request.OpenerDirector)["open"]).__name__)
+print(isinstance(vars(urllib.request.OpenerDirector)["open"], wrapt.FunctionWrapper))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert "FunctionWrapper\n" == done.stdout
+    assert "True\n" == done.stdout
 
 
 def test_a_library_that_cannot_be_wrapped_leaves_nothing_half_installed(monkeypatch):
@@ -101,3 +104,10 @@ def test_a_library_that_cannot_be_wrapped_leaves_nothing_half_installed(monkeypa
         assert before is urllib.request.OpenerDirector.__dict__["open"].__wrapped__
     finally:
         installation.remove()
+
+
+def test_a_wrapped_function_is_pickled_and_copied_by_its_name(installed):
+    """As the function itself is: whatever hands `os.remove` to another process keeps working."""
+    assert os.remove is pickle.loads(pickle.dumps(os.remove))
+    assert open is pickle.loads(pickle.dumps(open))
+    assert os.remove is copy.deepcopy(os.remove)

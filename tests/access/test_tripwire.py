@@ -24,6 +24,15 @@ from agentid.record import Access
 
 
 @pytest.fixture
+def installed(monkeypatch):
+    """One library is wrapped, and what others would account for is a door."""
+    monkeypatch.setattr("agentid.access.installation.LIBRARIES", ("urllib_request",))
+    installation = agentid.access.install()
+    yield installation
+    installation.remove()
+
+
+@pytest.fixture
 def strict(installed):
     """What goes around the wrapped libraries is refused."""
     return agentid.access.install(strict=True)

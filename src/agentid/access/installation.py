@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentid.access import tripwire
-from agentid.access.touching import Inside, Touching
+from agentid.access.touching import Inside, Touching, announcements
 from agentid.guard.session import acting
 from agentid.guard.touch import Touch
 
@@ -37,13 +37,18 @@ __all__ = ["LIBRARIES", "Installation", "install"]
 
 LIBRARIES: Final = (
     "aiohttp_client",
+    "files",
+    "forkserver",
+    "fsspec_files",
     "http_client",
     "httpcore2_pool",
     "httpcore_pool",
     "httpx2_client",
     "httpx_client",
+    "programs",
     "redis_client",
     "requests_session",
+    "s3",
     "urllib3_pool",
     "urllib_request",
 )
@@ -68,6 +73,7 @@ class Installation:
         self._lock = RLock()
         self._inside: Inside = ContextVar("agentid_inside", default=_NONE)
         self._patched: list[tuple[Patch, Any, Any]] = []
+        self._layers: set[str] = set()
         self._waiting: set[str] = set()
 
     # --- for the files about libraries -----------------------------------------------------------------------------
@@ -103,7 +109,11 @@ class Installation:
         if library.contrib and library.has_contrib_spans():
             attributes, is_client = {}, False
         touch = Touch.of(accesses, name, attributes=attributes or {}, is_client=is_client)
-        return Touching(self._inside, touch, accounts_for, facts or {})
+        return Touching(self._inside, touch, accounts_for | announcements(library.layer), facts or {})
+
+    def hears(self, layer: str) -> bool:
+        """Whether what Python announces of *layer* is a second door: `watches`, and nobody stands for it."""
+        return self.watches(layer) and self._inside.get().isdisjoint(announcements(layer))
 
     @contextmanager
     def accounting_for(self, layers: frozenset[str]) -> Generator[None]:
@@ -119,6 +129,14 @@ class Installation:
             # Left in another context than it was entered in, there is nothing to undo in this one.
             with suppress(ValueError):
                 self._inside.reset(token)
+
+    def wraps(self, layer: str) -> bool:
+        """Whether a library of this *layer* is wrapped, so that one above can leave the asking to it."""
+        return layer in self._layers
+
+    def again(self, library: Library) -> None:
+        """Look again for what is to be wrapped in *library*, such as classes that were made since."""
+        self._arrived(library, sys.modules[library.module])
 
     # --- on and off ------------------------------------------------------------------------------------------------
 
@@ -149,6 +167,7 @@ class Installation:
                 if _attributes(patch.owner).get(patch.name) is wrapped:
                     setattr(patch.owner, patch.name, original)
             self._patched.clear()
+            self._layers.clear()
 
     def _expect(self, library: Library) -> None:
         if library.module in sys.modules:
@@ -165,16 +184,42 @@ class Installation:
                 self._wrap(library, module)
 
     def _wrap(self, library: Library, module: ModuleType) -> None:
-        from wrapt import FunctionWrapper
-
         mine = {(id(patch.owner), patch.name) for patch, _, _ in self._patched}
         for patch in library.patches(module, self):
             if (id(patch.owner), patch.name) in mine:
                 continue
             original = _attributes(patch.owner)[patch.name]
-            wrapped: Any = FunctionWrapper(original, patch.wrapper)
+            wrapped: Any = _layer()(original, patch)
             setattr(patch.owner, patch.name, wrapped)
             self._patched.append((patch, original, wrapped))
+            self._layers.add(library.layer)
+
+
+@cache
+def _layer() -> Any:
+    from wrapt import FunctionWrapper
+
+    class Layer(FunctionWrapper):  # type: ignore[type-arg]
+        """A wrapped function that is copied and pickled by its name, as the function itself was."""
+
+        def __init__(self, original: Any, patch: Patch) -> None:
+            cast("Any", super()).__init__(original, patch.wrapper)
+            self._self_place = patch.owner.__name__, patch.name
+
+        def __reduce_ex__(self, _protocol: object) -> Any:
+            return _named, self._self_place
+
+        def __copy__(self) -> Any:
+            return self
+
+        def __deepcopy__(self, _memo: object) -> Any:
+            return self
+
+    return Layer
+
+
+def _named(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
 
 
 def _attributes(owner: Any) -> dict[str, Any]:

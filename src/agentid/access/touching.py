@@ -26,10 +26,19 @@ if TYPE_CHECKING:
     from agentid.guard.call import GuardedCall
     from agentid.guard.touch import Touch
 
-__all__ = ["Inside", "Touching"]
+__all__ = ["Inside", "Touching", "announcements"]
 
 Inside = ContextVar[frozenset[str]]
 """The layers below an access that is being made, which it accounts for: they are not looked at again."""
+
+
+def announcements(layer: str) -> frozenset[str]:
+    """
+    Give what accounts for what Python announces of *layer* (`tripwire`), and for nothing that its library does.
+
+    A wrapped function stands for its own announcements; what else goes on meanwhile is asked about as ever.
+    """
+    return frozenset({f"{layer} announced"})
 
 
 class Touching:

@@ -217,7 +217,7 @@ def arm(installation: Installation) -> None:
     def hook(event: str, arguments: Arguments) -> None:
         # Called for whatever Python announces, whoever acts: this much it costs those who do not.
         found = find(event)
-        if found is not None and current() is not None and installation.watches(found.kind):
+        if found is not None and current() is not None and installation.hears(found.kind):
             _passed(installation, found, arguments, inspect.currentframe())
 
     sys.addaudithook(hook)
