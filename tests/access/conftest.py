@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from access.http_server import HttpServer
+from access.postgres_server import PostgresServer, programs
 from access.s3_server import s3, s3_server
 from access.web_callers import caller
 from access.web_servers import (
@@ -96,3 +97,23 @@ def http(http_server):
     """A real HTTP server that nothing has reached yet."""
     http_server.requests.clear()
     return http_server
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    if programs() is None:
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """A real PostgreSQL server, with `orders`, `customers` and `log` in it, and nothing else."""
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+        connection.execute("drop schema public cascade; drop schema if exists secret cascade; create schema public")
+        connection.execute("create table orders(id int primary key, customer text); create table log(what text)")
+        connection.execute("create table customers(id int primary key, name text)")
+        connection.execute("insert into orders values (1, 'ada'), (2, 'bob'); insert into customers values (1, 'Ada')")
+    return postgres_server

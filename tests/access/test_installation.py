@@ -111,3 +111,26 @@ def test_a_wrapped_function_is_pickled_and_copied_by_its_name(installed):
     assert os.remove is pickle.loads(pickle.dumps(os.remove))
     assert open is pickle.loads(pickle.dumps(open))
     assert os.remove is copy.deepcopy(os.remove)
+
+
+@pytest.mark.parametrize(
+    ("module", "place"),
+    [
+        ("sqlite3", "sqlite3.Cursor"),
+        ("aiosqlite", "aiosqlite.Connection"),
+        ("psycopg", "psycopg.pq.PGconn"),
+        ("sqlalchemy", "sqlalchemy.engine.Connection"),
+    ],
+)
+def test_each_library_is_wrapped_also_when_it_comes_later(module, place):
+    pytest.importorskip(module, reason=f"{module} is not installed")
+    program = f"""
+import sys, agentid.access
+agentid.access.install()
+assert {module!r} not in sys.modules
+import {module}
+print("Layer" in {{type(value).__name__ for value in vars({place}).values()}})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "True\n" == done.stdout

@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentid.access import tripwire
+from agentid.access.c_types import put
 from agentid.access.touching import Inside, Touching, announcements
 from agentid.guard.session import acting
 from agentid.guard.touch import Touch
@@ -37,6 +38,7 @@ __all__ = ["LIBRARIES", "Installation", "install"]
 
 LIBRARIES: Final = (
     "aiohttp_client",
+    "aiosqlite",
     "files",
     "forkserver",
     "fsspec_files",
@@ -46,9 +48,12 @@ LIBRARIES: Final = (
     "httpx2_client",
     "httpx_client",
     "programs",
+    "psycopg",
     "redis_client",
     "requests_session",
     "s3",
+    "sqlalchemy",
+    "sqlite",
     "urllib3_pool",
     "urllib_request",
 )
@@ -165,7 +170,7 @@ class Installation:
             self.is_on = self.is_strict = False
             for patch, original, wrapped in reversed(self._patched):
                 if _attributes(patch.owner).get(patch.name) is wrapped:
-                    setattr(patch.owner, patch.name, original)
+                    put(patch.owner, patch.name, original)
             self._patched.clear()
             self._layers.clear()
 
@@ -190,7 +195,7 @@ class Installation:
                 continue
             original = _attributes(patch.owner)[patch.name]
             wrapped: Any = _layer()(original, patch)
-            setattr(patch.owner, patch.name, wrapped)
+            put(patch.owner, patch.name, wrapped)
             self._patched.append((patch, original, wrapped))
             self._layers.add(library.layer)
 

@@ -49,9 +49,9 @@ regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table regexp
 regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy row row_to_json scale session_user setweight sha224
 sha256 sha384 sha512 sind sinh split_part starts_with statement_timestamp stddev stddev_pop stddev_samp string_agg
 string_to_array string_to_table strip strpos tand tanh timeofday to_ascii to_char to_date to_hex to_json to_jsonb
-to_number to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim_array trim_scale trunc ts_headline
-ts_rank ts_rank_cd tsrange tstzrange unistr unnest upper_inc upper_inf var_pop var_samp variance websearch_to_tsquery
-width_bucket xmlagg xpath xpath_exists
+to_number to_regtype to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim_array trim_scale trunc
+ts_headline ts_rank ts_rank_cd tsrange tstzrange unistr unnest upper_inc upper_inf var_pop var_samp variance
+websearch_to_tsquery width_bucket xmlagg xpath xpath_exists
 """
 
 _SQLITE = """
