@@ -513,6 +513,22 @@ def test_what_is_not_there_is_said_to_be_missing_without_asking(world, tmp_path)
     assert not (tmp_path / "missing").exists()
 
 
+def test_what_is_installed_is_looked_for_in_any_folder(world, tmp_path, monkeypatch):
+    """And nothing else of it is told."""
+    import importlib.metadata
+
+    (tmp_path / "thing-1.0.dist-info").mkdir()
+    (tmp_path / "thing-1.0.dist-info" / "METADATA").write_text("Name: thing")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with world.acting():
+        assert importlib.metadata.version("wrapt")
+        with pytest.raises(AccessDeniedError):
+            os.listdir(tmp_path)
+
+    assert f"read:file://{tmp_path}" == world.touched[-1][0]
+
+
 def test_devices_that_hold_nothing_are_no_data(world):
     with world.acting():
         open(os.devnull, "w").close()

@@ -154,7 +154,10 @@ class _Files:
             return [(action, found[0])]
 
         touching = self.opening.touching(f"{action} file", find)
-        if name in {"listdir", "scandir"} and found and self.opening.python.is_import_folder(found[0]):
+        python = self.opening.python
+        if name in {"listdir", "scandir"} and (
+            (found and python.is_import_folder(found[0])) or python.is_looking_for_distributions()
+        ):
             return wrapped(path, *rest, **kwargs)
         with touching as seen:
             if not found:

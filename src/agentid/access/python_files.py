@@ -7,6 +7,7 @@ Passed without being asked about, for reading only:
   its library and its packages, and the names in these folders;
 - code anywhere, while the import system itself reads it to import a module, and the code of modules that were
   imported, which tracebacks show;
+- the names in any folder, while `importlib.metadata` looks for what is installed;
 - devices that hold nothing: `/dev/null` (also for writing), `/dev/zero`, `/dev/random`, `/dev/urandom`.
 
 Everything else is asked about: data files beside the code, modules read by name (`open("app/settings.py")`), archives
@@ -23,7 +24,7 @@ import site
 import sys
 import sysconfig
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["PythonFiles"]
 
@@ -62,12 +63,20 @@ class PythonFiles:
 
     def is_importing(self, *, frames: int = 1) -> bool:
         """Whether the import system itself is calling, and was called by itself in *frames* - 1 steps before."""
+        return self._is_calling(self._importing, frames)
+
+    def is_looking_for_distributions(self) -> bool:
+        """Whether `importlib.metadata` is calling, which gives the names of what is installed and no others."""
+        metadata = sys.modules.get("importlib.metadata")
+        return metadata is not None and self._is_calling(vars(metadata), 1)
+
+    def _is_calling(self, module: dict[str, Any], frames: int) -> bool:
         frame: FrameType | None = inspect.currentframe()
         ours = [vars(sys.modules[name]) for name in _PASSED_ON if name in sys.modules]
         while frame is not None and any(frame.f_globals is names for names in ours):
             frame = frame.f_back
         for _ in range(frames):
-            if frame is None or frame.f_globals is not self._importing:
+            if frame is None or frame.f_globals is not module:
                 return False
             frame = frame.f_back
         return True
