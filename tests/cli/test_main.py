@@ -14,6 +14,7 @@ from systems import needs_posix
 
 COMMANDS = [
     [],
+    ["coverage"],
     ["demo"],
     ["doctor"],
     ["identity"],

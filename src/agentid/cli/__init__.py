@@ -21,6 +21,7 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "audit": "verify, show and prove the audit log",
+    "coverage": "say which installed libraries are enforced, seen only, or invisible",
     "demo": "see an agent attacked and the attack refused, on samples or on your folder",
     "doctor": "check the installation, the configuration and the keys",
     "identity": "issue, show, verify and revoke agents",
