@@ -1,4 +1,4 @@
-"""Write the matrix of libraries into docs/coverage.md; what else stands there is kept. Run it after adding a library."""
+"""Write the matrix of libraries into docs/coverage.md and keep the rest. Run it after adding a library."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ COMMANDS = [
     ["identity", "issue"],
     ["identity", "show"],
     ["identity", "verify"],
+    ["suggest"],
 ]
 
 

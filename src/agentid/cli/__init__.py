@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "demo": "see an agent attacked and the attack refused, on samples or on your folder",
     "doctor": "check the installation, the configuration and the keys",
     "identity": "issue, show, verify and revoke agents",
+    "suggest": "suggest the least that agents need, from recorded runs",
 }
 """Each has a module of its name here, which is loaded only when the command is called."""
 

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentid.cli.output import paint, plain, print_json, print_line, shorten
+from agentid.cli.recorded import count, folder_of, progress_bar, trust_of
 from agentid.errors import ConfigurationError, quote
 
 if TYPE_CHECKING:
-    from agentid.config import Config
     from agentid.record.audit.reader import Filter, Record
     from agentid.record.audit.report import AuditReport
 
 __all__ = ["add_to"]
 
-_FOLDER: Final = "audit"
-_MAX_KEYS: Final = 1 << 20
 _COLOUR: Final = {"allow": "green", "deny": "red", "would_deny": "yellow", "would_ask": "yellow"}
-_BAR: Final = 30
 _PAUSE: Final = 0.5
 
 
@@ -98,8 +93,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def _verify(args: argparse.Namespace) -> int:
     from agentid.record.audit.verify import verify_audit_log
 
-    folder = _folder(args)
-    report = verify_audit_log(folder, _trust(args), anchors=args.anchor, progress=_progress())
+    folder = folder_of(args)
+    report = verify_audit_log(folder, trust_of(args), anchors=args.anchor, progress=progress_bar())
     if args.json:
         print_json(
             {
@@ -125,8 +120,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _print_report(report: AuditReport) -> None:
     counted = (
-        f"{_count(report.records, 'record')} in {_count(report.chains, 'chain')}, "
-        f"{_count(report.checkpoints, 'checkpoint')} signed"
+        f"{count(report.records, 'record')} in {count(report.chains, 'chain')}, "
+        f"{count(report.checkpoints, 'checkpoint')} signed"
     )
     if report.anchored:
         counted += f", {report.anchored} kept elsewhere"
@@ -139,26 +134,11 @@ def _print_report(report: AuditReport) -> None:
     for torn in report.recovered:
         print_line(f"  recovered: {plain(torn)}")
     if report.unsigned:
-        print_line(f"  {_count(report.unsigned, 'record')} after the last checkpoint: linked, not signed yet")
+        print_line(f"  {count(report.unsigned, 'record')} after the last checkpoint: linked, not signed yet")
     if report.removed:
-        print_line(f"  {_count(report.removed, 'record')} removed by retention, as signed statements say")
+        print_line(f"  {count(report.removed, 'record')} removed by retention, as signed statements say")
     if report.ok and not report.anchored:
         print_line("  not compared with a checkpoint kept elsewhere (--anchor): a cut-off end would not show")
-
-
-def _progress() -> Callable[[int, int], None] | None:
-    """A bar on a terminal, nothing anywhere else."""
-    if not sys.stderr or not sys.stderr.isatty():
-        return None
-
-    def show(done: int, total: int) -> None:
-        full = _BAR * done // max(total, 1)
-        sys.stderr.write(f"\r[{'#' * full}{'.' * (_BAR - full)}] {100 * done // max(total, 1):3d} %")
-        if done >= total:
-            sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
-
-    return show
 
 
 # --- show -----------------------------------------------------------------------------------------
@@ -167,7 +147,7 @@ def _progress() -> Callable[[int, int], None] | None:
 def _show(args: argparse.Namespace) -> int:
     from agentid.record.audit.reader import AuditReader
 
-    reader = AuditReader(_folder(args), _filter(args))
+    reader = AuditReader(folder_of(args), _filter(args))
     try:
         for record in reader.read():
             _print_record(record, as_json=args.json)
@@ -182,7 +162,7 @@ def _show(args: argparse.Namespace) -> int:
     finally:
         if reader.odd:
             sys.stderr.write(
-                f"agentid: {_count(reader.odd, 'line')} passed over: no records; run `agentid audit verify`\n"
+                f"agentid: {count(reader.odd, 'line')} passed over: no records; run `agentid audit verify`\n"
             )
     return 0
 
@@ -241,14 +221,14 @@ def _print_proofs(args: argparse.Namespace) -> int:
     from agentid.record.audit.proof import prove_consistency, prove_inclusion
 
     if args.record is None and args.chain is not None and args.old is not None:
-        grown = prove_consistency(_folder(args), args.chain, _trust(args), old=args.old, new=args.new)
+        grown = prove_consistency(folder_of(args), args.chain, trust_of(args), old=args.old, new=args.new)
         _print_proof(args, grown.text, {"old": grown.old})
         return 0
     if args.record is None or args.chain is not None or args.old is not None:
         raise ConfigurationError(
             "say what to prove", fix="Give the id of a record, or --chain and --old for a proof that a chain only grew"
         )
-    found = prove_inclusion(_folder(args), args.record, _trust(args))
+    found = prove_inclusion(folder_of(args), args.record, trust_of(args))
     if args.save_record is not None:
         try:
             args.save_record.write_bytes(found.record)
@@ -265,53 +245,3 @@ def _print_proof(args: argparse.Namespace, text: str, facts: dict[str, Any]) -> 
         print_json({**facts, "proof": text})
     else:
         print_line(text.removesuffix("\n"))
-
-
-# --- where, and whom to trust ---------------------------------------------------------------------
-
-
-def _config(args: argparse.Namespace) -> Config:
-    from agentid.config import DEFAULT_AUTHORITY, DEFAULT_TRUST_DOMAIN, Config
-
-    found = Config.load(args.config) if args.config else Config.find()
-    return found or Config(source=None, trust_domain=DEFAULT_TRUST_DOMAIN, authority=Path.cwd() / DEFAULT_AUTHORITY)
-
-
-def _folder(args: argparse.Namespace) -> Path:
-    named = [place for place in (args.folder, getattr(args, "place", None)) if place is not None]
-    if len(named) > 1:
-        raise ConfigurationError("two audit logs are named", fix="Name the folder once")
-    if named:
-        folder: Path = named[0]
-    else:
-        config = _config(args)
-        folder = config.audit or config.authority.parent / _FOLDER
-    if not folder.is_dir():
-        raise ConfigurationError(
-            f"there is no audit log at {quote(folder)}", fix="Name its folder with --folder, or in agentid.toml"
-        )
-    return folder
-
-
-def _trust(args: argparse.Namespace) -> Any:
-    if args.jwks is not None:
-        try:
-            with args.jwks.open("rb") as file:
-                return dict(json.loads(file.read(_MAX_KEYS)))
-        except (OSError, ValueError, TypeError) as failure:
-            raise ConfigurationError(
-                f"the keys in {quote(args.jwks)} cannot be read", why=type(failure).__name__
-            ) from None
-    from agentid.identity import Authority
-
-    config = _config(args)
-    if not config.authority.exists():
-        raise ConfigurationError(
-            f"there is no authority at {quote(config.authority)}",
-            fix="Name the public keys of the one that signed the log with --jwks",
-        )
-    return Authority.open(config.authority, trust_domain=config.trust_domain).trust
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentid.errors import ConfigurationError, quote
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from agentid.config import Config
     from agentid.identity import Authority
 
-__all__ = ["add_options", "configuration", "open_authority"]
+__all__ = ["add_options", "audit_folder", "configuration", "open_authority"]
+
+_AUDIT: Final = "audit"
+"""Where the audit log lies unless somebody says otherwise: beside the authority's key file."""
 
 
 def add_options(*parsers: argparse.ArgumentParser) -> None:
@@ -35,6 +38,11 @@ def configuration(args: argparse.Namespace) -> Config:
 
     found = Config.load(args.config) if args.config else Config.find()
     return found or Config(source=None, trust_domain=DEFAULT_TRUST_DOMAIN, authority=Path.cwd() / DEFAULT_AUTHORITY)
+
+
+def audit_folder(config: Config) -> Path:
+    """Give the folder of the audit log: the one that is configured, or the one that commands use without."""
+    return config.audit or config.authority.parent / _AUDIT
 
 
 def open_authority(config: Config, *, status_uri: str | None = None) -> Authority:

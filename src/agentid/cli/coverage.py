@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from agentid.access.coverage import coverage
 
     found = coverage()
-    invisible = sum(one.installed and one.level == "invisible" for one in found)
+    invisible = sum(one.level == "invisible" for one in found)
     if args.json:
         print_json([asdict(one) for one in found])
     else:

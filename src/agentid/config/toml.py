@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from agentid.errors import ConfigurationError, MissingExtraError, one_line, quote
 
-__all__ = ["Document", "Place", "find_lines"]
+__all__ = ["TOKEN", "Document", "Place", "find_lines", "unquote"]
 
 Place = tuple[str | int, ...]
 """Where something stands in the data: keys of tables, positions in lists."""
@@ -115,7 +115,7 @@ def _parser() -> Callable[[str], dict[str, Any]]:
 
 # --- lines ----------------------------------------------------------------------------------------------------------
 
-_TOKEN: Final = re.compile(
+TOKEN: Final = re.compile(
     r'''
       (?P<skip>     [ \t\r]+ | \#[^\n]* )
     | (?P<string>   """ (?: [^"\\]+ | \\[\s\S] | "(?!"") )* "{3,5}
@@ -199,11 +199,11 @@ class _Scan:
         self._value(place)
 
     def _key(self) -> list[str]:
-        parts = [_unquote(self._word)]
+        parts = [unquote(self._word)]
         self._next()
         while self._word == ".":
             self._next()
-            parts.append(_unquote(self._word))
+            parts.append(unquote(self._word))
             self._next()
         return parts
 
@@ -233,14 +233,15 @@ class _Scan:
 
 def _tokens(text: str) -> Iterator[tuple[str, int]]:
     line = 1
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         token = match[0]
         if match.lastgroup != "skip":
             yield token, line
         line += token.count("\n")
 
 
-def _unquote(token: str) -> str:
+def unquote(token: str) -> str:
+    """The text of one part of a key, written bare or in quotes."""
     if token[:1] == "'":
         return token[1:-1]
     if token[:1] == '"':

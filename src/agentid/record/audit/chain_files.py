@@ -30,6 +30,7 @@ __all__ = [
     "REMOVAL_TYPE",
     "ChainFiles",
     "chain_of",
+    "chain_of_file",
     "list_chains",
     "new_chain_id",
     "open_file",
@@ -120,6 +121,12 @@ def chain_of(origin: str) -> str | None:
     """The id of the chain that *origin* names, or None if it names none."""
     found = _ORIGIN_OF_CHAIN.fullmatch(origin)
     return found[1] if found else None
+
+
+def chain_of_file(name: str) -> str | None:
+    """The id of the chain whose records the file *name* holds, or None if it holds none."""
+    found = _NAME.fullmatch(name)
+    return found[1] if found and found[2] else None
 
 
 def list_chains(folder: Path) -> tuple[list[ChainFiles], list[str]]:

@@ -19,7 +19,7 @@ from agentid.record.audit.chain_files import ChainFiles, list_chains, open_file
 from agentid.record.audit.record_line import parse_timestamp
 from agentid.resource import Resource, ResourcePattern
 
-__all__ = ["AuditReader", "Filter", "Record"]
+__all__ = ["AuditReader", "Filter", "Record", "read_lines"]
 
 Record = dict[str, Any]
 """One record as it stands in its line."""
@@ -130,6 +130,17 @@ class AuditReader:
                         self.odd += 1
                     else:
                         yield record
+
+
+def read_lines(path: Path) -> Iterator[Record]:
+    """
+    Give the records of one file of lines, whoever wrote it; a line that is no record is passed over.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open_file(path) as file:
+        yield from filter(None, map(_record, file))
 
 
 def _record(line: bytes) -> Record | None:
