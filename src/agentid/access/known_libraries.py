@@ -78,9 +78,6 @@ KNOWN: Final = (
     Known("pysqlite3", "pysqlite3", "pysqlite3", "has an SQLite of its own, in C"),
     Known("rocksdict", "rocksdict", "rocksdict", _EMBEDDED),
     Known("snowflake", "snowflake.connector", "snowflake-connector-python", "has an HTTP client of its own", _HOST),
-    Known("psycopg", "psycopg", "psycopg", _LIBPQ),
-    Known("SQLAlchemy", "sqlalchemy", "SQLAlchemy", "asks by a driver", _BELOW),
-    Known("aiosqlite", "aiosqlite", "aiosqlite", "asks sqlite3 in a thread of its own", _FILE),
     # tables and arrays
     Known("deltalake", "deltalake", "deltalake", _RUST),
     Known("fastparquet", "fastparquet", "fastparquet", "opens files by fsspec or Python", _FILE),
