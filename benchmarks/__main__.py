@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import audit, calls, decisions, delegation, imports, report, scale, spans, tokens
+from benchmarks import access, audit, calls, decisions, delegation, imports, report, scale, spans, tokens
 from benchmarks.harness import Measured, Suite, measure
 
-_SUBJECTS = (calls, spans, decisions, tokens, delegation, scale, audit)
+_SUBJECTS = (calls, spans, decisions, tokens, delegation, scale, audit, access)
 
 # What a gate may add to a target, so that a noisy minute of a shared machine turns nobody's change red. What the
 # gate is for, work that slipped onto the hot path, costs more than that.
