@@ -260,3 +260,12 @@ def test_what_nests_without_end_is_refused_when_it_is_issued(keys):
 
     with pytest.raises(ConfigurationError, match="JSON cannot carry"):
         encode(keys["agentid-grant"], GRANT, {"x": nested})
+
+
+def test_what_is_granted_twice_is_written_once(authority):
+    """A reader refuses what is said twice: a few kilobytes could stand for millions of permissions."""
+    bot = authority.issue("bot", allow=["read:a", "read:b", "read:a"], ask=["write:a", "write:a"])
+    grant = authority.trust.verify_agent(bot).grant
+
+    assert (["read:a", "read:b"], ["write:a"]) == ([str(p) for p in grant.allow], [str(p) for p in grant.ask])
+    assert authority.trust.verify_agent(bot.delegate("helper", allow=["read:a", "read:a"]))

@@ -205,7 +205,8 @@ def read_permissions(details: Sequence[AccessDetail]) -> tuple[tuple[Permission,
 def _details(permissions: Iterable[Permission], effect: Literal["allow", "ask"]) -> Iterator[dict[str, Any]]:
     # Neighbours that differ only in the pattern share an entry; the order in which they were given stays.
     # Compared as constraints and not as JSON, where Python takes `true`, `1` and `1.0` for the same.
-    for (action, _), group in groupby(permissions, key=lambda p: (p.action, p.constraints)):
+    # Each once: a reader takes what is said twice for an attempt to keep it busy.
+    for (action, _), group in groupby(dict.fromkeys(permissions), key=lambda p: (p.action, p.constraints)):
         alike = list(group)
         detail: dict[str, Any] = {
             "type": names.AUTHORIZATION_TYPE,
