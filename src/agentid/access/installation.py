@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from agentid.access import tripwire
 from agentid.access.c_types import put
 from agentid.access.touching import Inside, Touching, announcements
-from agentid.guard.session import acting
+from agentid.guard.session import Session, acting
 from agentid.guard.touch import Touch
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ LIBRARIES: Final = (
 """The files of this folder that are about a library, each with a `LIBRARY`."""
 
 _NONE: Final[frozenset[str]] = frozenset()
+_UNTOLD: Final = object()
 
 
 class Installation:
@@ -77,7 +78,8 @@ class Installation:
         self._has_tripwire = False
         self._lock = RLock()
         self._inside: Inside = ContextVar("agentid_inside", default=_NONE)
-        self._patched: list[tuple[Patch, Any, Any]] = []
+        self._everywhere: Session | None = None
+        self._patched: list[tuple[str, Patch, Any, Any]] = []
         self._layers: set[str] = set()
         self._waiting: set[str] = set()
 
@@ -85,7 +87,7 @@ class Installation:
 
     def watches(self, layer: str) -> bool:
         """Whether an agent acts here, and no library above has accounted for *layer*. Cheap: ask this first."""
-        return self.is_on and acting.get() is not None and layer not in self._inside.get()
+        return self.is_on and acting.get(self._everywhere) is not None and layer not in self._inside.get()
 
     def touching(
         self,
@@ -111,6 +113,8 @@ class Installation:
             accounts_for: The layers that the library stands on, which need not ask again.
             facts: Values that constraints may look at, as arguments of a tool.
         """
+        if self._everywhere is not None and acting.get(_UNTOLD) is _UNTOLD:
+            acting.set(self._everywhere)
         if library.contrib and library.has_contrib_spans():
             attributes, is_client = {}, False
         touch = Touch.of(accesses, name, attributes=attributes or {}, is_client=is_client)
@@ -164,11 +168,26 @@ class Installation:
                 self.remove()
                 raise
 
+    def wrap(self, *libraries: Library) -> None:
+        """Wrap others as well, which are not wrapped everywhere."""
+        with self._lock:
+            for library in libraries:
+                self._expect(library)
+
+    def act_everywhere(self, session: Session | None) -> None:
+        """
+        Let *session* act wherever nobody was told who acts, such as in a thread that came into being unseen.
+
+        For a process all of which is one agent's. Where it was said that nobody acts, nobody does.
+        """
+        self._everywhere = session
+
     def remove(self) -> None:
         """Unwrap what was wrapped."""
         with self._lock:
             self.is_on = self.is_strict = False
-            for patch, original, wrapped in reversed(self._patched):
+            self._everywhere = None
+            for _, patch, original, wrapped in reversed(self._patched):
                 if _attributes(patch.owner).get(patch.name) is wrapped:
                     put(patch.owner, patch.name, original)
             self._patched.clear()
@@ -189,14 +208,14 @@ class Installation:
                 self._wrap(library, module)
 
     def _wrap(self, library: Library, module: ModuleType) -> None:
-        mine = {(id(patch.owner), patch.name) for patch, _, _ in self._patched}
+        mine = {(name, id(patch.owner), patch.name) for name, patch, _, _ in self._patched}
         for patch in library.patches(module, self):
-            if (id(patch.owner), patch.name) in mine:
+            if (library.name, id(patch.owner), patch.name) in mine:
                 continue
             original = _attributes(patch.owner)[patch.name]
             wrapped: Any = _layer()(original, patch)
             put(patch.owner, patch.name, wrapped)
-            self._patched.append((patch, original, wrapped))
+            self._patched.append((library.name, patch, original, wrapped))
             self._layers.add(library.layer)
 
 
