@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from access.http_server import HttpServer
 from command_line import Ran
 
 from agentid.cli import main
@@ -34,3 +35,35 @@ def run(capsys):
         return Ran(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def http_server():
+    with HttpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def http(http_server):
+    http_server.requests.clear()
+    return http_server
+
+
+@pytest.fixture
+def program(folder, http):
+    """Write a program; `get` in it makes a request and gives what came, or the error's class."""
+
+    def write(text, name="main.py"):
+        prelude = f"""
+import sys, urllib.request
+def get(path):
+    try:
+        with urllib.request.urlopen({http.url!r} + path) as response:
+            return response.read().decode()
+    except Exception as error:
+        return type(error).__name__
+"""
+        (folder / name).write_text(prelude + text, encoding="utf-8")
+        return name
+
+    return write

@@ -69,12 +69,14 @@ class Installation:
 
     Attributes:
         is_on: Whether wrapped functions ask before they run.
+        program: The file that Python itself opens to run it, absolute; empty where nothing is run.
         is_strict: Whether what no wrapped library accounts for is refused, as far as the tripwire sees it.
     """
 
     def __init__(self) -> None:
         self.is_on = False
         self.is_strict = False
+        self.program = ""
         self._has_tripwire = False
         self._lock = RLock()
         self._inside: Inside = ContextVar("agentid_inside", default=_NONE)
@@ -88,6 +90,11 @@ class Installation:
     def watches(self, layer: str) -> bool:
         """Whether an agent acts here, and no library above has accounted for *layer*. Cheap: ask this first."""
         return self.is_on and acting.get(self._everywhere) is not None and layer not in self._inside.get()
+
+    def tell_who_acts(self) -> None:
+        """Let whoever was told nothing be the agent that all of this process is, if it is one."""
+        if self._everywhere is not None and acting.get(_UNTOLD) is _UNTOLD:
+            acting.set(self._everywhere)
 
     def touching(
         self,
@@ -113,8 +120,7 @@ class Installation:
             accounts_for: The layers that the library stands on, which need not ask again.
             facts: Values that constraints may look at, as arguments of a tool.
         """
-        if self._everywhere is not None and acting.get(_UNTOLD) is _UNTOLD:
-            acting.set(self._everywhere)
+        self.tell_who_acts()
         if library.contrib and library.has_contrib_spans():
             attributes, is_client = {}, False
         touch = Touch.of(accesses, name, attributes=attributes or {}, is_client=is_client)

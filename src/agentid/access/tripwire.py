@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentid.access.places import file_resource
 from agentid.guard.enforce import Enforcement
-from agentid.guard.session import acting
 from agentid.guard.touch import Door
 from agentid.permission import Action
 from agentid.record import Access
@@ -212,12 +211,12 @@ _EVENTS: Final = {
 
 def arm(installation: Installation) -> None:
     """Hang it up, for as long as this process lives. Do this once."""
-    find, current = _EVENTS.get, acting.get
+    find = _EVENTS.get
 
     def hook(event: str, arguments: Arguments) -> None:
         # Called for whatever Python announces, whoever acts: this much it costs those who do not.
         found = find(event)
-        if found is not None and current() is not None and installation.hears(found.kind):
+        if found is not None and installation.hears(found.kind):
             _passed(installation, found, arguments, inspect.currentframe())
 
     sys.addaudithook(hook)
@@ -225,13 +224,15 @@ def arm(installation: Installation) -> None:
 
 def _passed(installation: Installation, event: _Event, arguments: Arguments, hook: FrameType | None) -> None:
     # Still as the agent: arguments may be objects of its own, whose methods then run as nobody else.
-    if event.kind == "file" and hook is not None and _is_import(hook.f_back, arguments):
+    asking = None if hook is None else hook.f_back
+    if event.kind == "file" and (_is_import(asking, arguments) or _is_start(asking, arguments, installation.program)):
         return
     try:
         accesses = event.accesses(arguments)
     except Exception:  # noqa: BLE001 -- of whatever somebody passed, which may be anything: it has no name
         accesses = ()
     if accesses is not None:
+        installation.tell_who_acts()
         Enforcement(Door(event.kind, accesses, is_refused=installation.is_strict), {}).wait().close()
 
 
@@ -251,7 +252,17 @@ def _is_import(frame: FrameType | None, arguments: Arguments) -> bool:
     return False
 
 
+def _is_start(frame: FrameType | None, arguments: Arguments, program: str) -> bool:
+    """Whether Python itself opens the program that it is about to run: there is no code yet that could ask."""
+    if not program or arguments[0] != program:
+        return False
+    while frame is not None and frame.f_code.co_filename in _STARTING:
+        frame = frame.f_back
+    return frame is None
+
+
 _IMPORT_SYSTEM: Final = frozenset({"<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>"})
+_STARTING: Final = _IMPORT_SYSTEM | {"<frozen zipimport>"}
 
 
 @cache

@@ -2,7 +2,7 @@
 The command line: one file for each group of commands.
 
 Exit codes: 0 good, 1 the answer is no, 2 usage or configuration, 3 waiting for a person, 4 internal error.
-Every command takes `--json`. Errors are one line on the standard error.
+Every command takes `--json`, except `run`, whose output is its program's. Errors are one line on the standard error.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "demo": "see an agent attacked and the attack refused, on samples or on your folder",
     "doctor": "check the installation, the configuration and the keys",
     "identity": "issue, show, verify and revoke agents",
+    "run": "run a program that nobody changed as an agent: each data access is decided and recorded",
     "suggest": "suggest the least that agents need, from recorded runs",
 }
 """Each has a module of its name here, which is loaded only when the command is called."""

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 __all__ = ["paint", "plain", "print_json", "print_line", "shorten", "table"]
 
@@ -29,14 +29,14 @@ def print_json(value: Any) -> None:
     _write(text)
 
 
-def print_line(text: str = "") -> None:
+def print_line(text: str = "", to: TextIO | None = None) -> None:
     """One line of text, written at once; a character that the output cannot take is replaced by a plain one."""
-    encoding = _encoding()
+    encoding = _encoding(to)
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
         text = text.translate(_PLAIN_SIGNS).encode(encoding, "replace").decode(encoding)
-    _write(text)
+    _write(text, to)
 
 
 def plain(text: object) -> str:
@@ -47,9 +47,10 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in raw)
 
 
-def paint(text: str, colour: str) -> str:
+def paint(text: str, colour: str, to: TextIO | None = None) -> str:
     """Colour *text* if the output is a terminal and `NO_COLOR` is not set."""
-    wanted = sys.stdout and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    output = to or sys.stdout
+    wanted = output and output.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if wanted else text
 
 
@@ -77,12 +78,13 @@ def table(rows: Iterable[tuple[str, ...]], *, indent: str = "  ") -> list[str]:
     ]
 
 
-def _encoding() -> str:
-    return getattr(sys.stdout, "encoding", None) or "utf-8"
+def _encoding(to: TextIO | None = None) -> str:
+    return getattr(to or sys.stdout, "encoding", None) or "utf-8"
 
 
-def _write(text: str) -> None:
+def _write(text: str, to: TextIO | None = None) -> None:
     # There is no output at all where somebody closed it.
-    if sys.stdout:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+    output = to or sys.stdout
+    if output:
+        output.write(text + "\n")
+        output.flush()

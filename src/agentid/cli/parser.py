@@ -24,6 +24,32 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("allow_abbrev", False)
         super().__init__(**settings)
+        self._program = ""
+
+    def takes_program(self, name: str) -> None:
+        """Take everything from the first word on that is no option as it is: the program *name* and its arguments."""
+        self._program = name
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Read what is known; see `argparse`."""
+        if not self._program:
+            return super().parse_known_args(args, namespace)
+        ours, program = self._split(list(args))
+        found, unknown = super().parse_known_args(ours, namespace)
+        setattr(found, self._program, program)
+        return found, unknown
+
+    def _split(self, words: list[str]) -> tuple[list[str], list[str]]:
+        position = 0
+        while position < len(words):
+            word = words[position]
+            if word == "--":
+                return words[:position], words[position + 1 :]
+            if not word.startswith("-") or word == "-" or word.startswith("-m"):
+                break
+            action = self._option_string_actions.get(word)
+            position += 2 if action is not None and action.nargs is None else 1
+        return words[:position], words[position:]
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Read the arguments; what is unknown is compared with what the command knows."""

@@ -1,5 +1,7 @@
 """
-A tracer provider for programs that this library itself runs, such as the demo. Never set as the global one.
+A tracer provider for programs that this library itself runs, such as the demo.
+
+Only `agentid run` makes it the global one.
 
 With `OTEL_EXPORTER_OTLP_ENDPOINT` (or the one for traces alone) in the environment, spans also go there, by
 the exporter of the `otlp` extra, which reads its other settings from the environment too.
@@ -14,9 +16,11 @@ import os
 import re
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -99,13 +103,15 @@ class _Trees(SpanProcessor):
 class _Counting(SpanExporter):
     """Another exporter, and how many spans it got across."""
 
-    def __init__(self, inner: SpanExporter) -> None:
+    def __init__(self, inner: SpanExporter, exporting: Callable[[], AbstractContextManager[None]]) -> None:
         self._inner = inner
+        self._exporting = exporting
         self.sent = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export, and count."""
-        result = self._inner.export(spans)
+        with self._exporting():
+            result = self._inner.export(spans)
         if result is SpanExportResult.SUCCESS:
             self.sent += len(spans)
         return result
@@ -126,6 +132,7 @@ class Pipeline:
     Args:
         service: The `service.name` of its spans, unless the environment names another.
         on_tree: Called with each tree of spans when its root ends.
+        exporting: A block in which spans are sent, in whatever thread that happens.
 
     Attributes:
         provider: To be passed as `tracer_provider` to a guard.
@@ -136,7 +143,13 @@ class Pipeline:
         MissingExtraError: The environment names an OTLP endpoint, and the exporter is not installed.
     """
 
-    def __init__(self, service: str, on_tree: Callable[[SpanNode], None] | None = None) -> None:
+    def __init__(
+        self,
+        service: str,
+        on_tree: Callable[[SpanNode], None] | None = None,
+        *,
+        exporting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         if sdk_is_disabled():
             raise ConfigurationError(
                 "no span can be recorded", why="OTEL_SDK_DISABLED is true", fix="Unset OTEL_SDK_DISABLED"
@@ -149,7 +162,7 @@ class Pipeline:
             if on_tree is not None:
                 self.provider.add_span_processor(_Trees(on_tree))
             if self.endpoint:
-                self._exporter = _Counting(_otlp_exporter(self.endpoint))
+                self._exporter = _Counting(_otlp_exporter(self.endpoint), exporting)
                 self.provider.add_span_processor(BatchSpanProcessor(self._exporter))
         except ValueError:
             # What it could not read may be a secret, such as a header.
@@ -157,6 +170,10 @@ class Pipeline:
                 "OpenTelemetry refuses its settings",
                 why="an environment variable that begins with OTEL_ has a value that it cannot read",
             ) from None
+
+    def make_global(self) -> None:
+        """Make it the tracer provider of everybody in this process."""
+        trace.set_tracer_provider(self.provider)
 
     @property
     def sent(self) -> int:

@@ -44,6 +44,7 @@ from agentid.signing import PublicKey, Signer
 __all__ = ["AuditLog"]
 
 FLUSH_SECONDS: Final = 5.0
+_LAST: Final = -1_000_000
 
 log = logging.getLogger("agentid")
 
@@ -323,8 +324,10 @@ class _Writing:
     def _end_with_worker(self) -> None:
         # A worker of `multiprocessing` leaves without the ordinary end of a program, and has an end of its own.
         util = sys.modules.get("multiprocessing.util")
-        if util is not None:
-            util.Finalize(None, _end, args=(weakref.ref(self),), exitpriority=0)
+        process = sys.modules.get("multiprocessing.process")
+        if util is not None and process is not None and process.parent_process() is not None:
+            # After whatever else a worker does at its end.
+            util.Finalize(None, _end, args=(weakref.ref(self),), exitpriority=_LAST)
 
     def begin_again(self) -> None:
         """In a forked child: the parent's chain is the parent's, and locks may be held by threads that are not here."""
