@@ -27,6 +27,7 @@ from operator import index
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from agentid.access import tripwire
 from agentid.access.file_names import exact, folder_contents, place, place_of_descriptor
 from agentid.access.file_opening import Opening, Wanted, refuse_swapped
 from agentid.access.library import Library, Patch, Wrapper
@@ -90,6 +91,9 @@ class _Files:
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if not self.access.watches("file"):
                 return wrapped(*args, **kwargs)
+            if args and tripwire.is_start(sys._getframe().f_back, args, self.access.program):
+                with self.access.accounting_for(_ANNOUNCED):
+                    return wrapped(*args, **kwargs)  # Python looks whether the program is an archive
             given = args[position] if len(args) > position else kwargs.get("opener")
             if given is None:  # else whatever it opens, it opens by something that asks
                 args = args[:position] + args[position + 1 :]

@@ -39,7 +39,7 @@ from agentid.resource import Resource
 if TYPE_CHECKING:
     from agentid.access.installation import Installation
 
-__all__ = ["arm"]
+__all__ = ["arm", "is_start"]
 
 Arguments = tuple[Any, ...]
 
@@ -225,7 +225,7 @@ def arm(installation: Installation) -> None:
 def _passed(installation: Installation, event: _Event, arguments: Arguments, hook: FrameType | None) -> None:
     # Still as the agent: arguments may be objects of its own, whose methods then run as nobody else.
     asking = None if hook is None else hook.f_back
-    if event.kind == "file" and (_is_import(asking, arguments) or _is_start(asking, arguments, installation.program)):
+    if event.kind == "file" and (_is_import(asking, arguments) or is_start(asking, arguments, installation.program)):
         return
     try:
         accesses = event.accesses(arguments)
@@ -252,7 +252,7 @@ def _is_import(frame: FrameType | None, arguments: Arguments) -> bool:
     return False
 
 
-def _is_start(frame: FrameType | None, arguments: Arguments, program: str) -> bool:
+def is_start(frame: FrameType | None, arguments: Arguments, program: str) -> bool:
     """Whether Python itself opens the program that it is about to run: there is no code yet that could ask."""
     if not program or arguments[0] != program:
         return False
