@@ -55,7 +55,9 @@ def test_a_child_that_is_python_is_a_sub_agent_however_it_was_started(folder, pr
     source = environment()["PYTHONPATH"]
     text = f"{IMPORTS}SOURCE = {source!r}\ndef show(): print(get('/a'), flush=True)\n"
     name = program(f"{text}if __name__ == '__main__':\n    {WAYS[way]}\n")
-    (folder / "agentid.toml").write_text('[agents.main]\nallow = ["execute:file:///**"]\n')
+    (folder / "agentid.toml").write_text(
+        '[agents.main]\nallow = ["execute:file:///**", "read:file:///**", "write:file:///**", "delete:file:///**"]\n'
+    )
     done = agentid("run", name, folder=folder)
 
     assert (0, "AccessDeniedError\n") == (done.code, done.out)
@@ -157,7 +159,9 @@ if __name__ == "__main__":
     print(subprocess.run([sys.executable, '-c', {GET!r}], capture_output=True, text=True).stdout, end="")
     print(os.path.dirname(os.environ["AGENTID_RUN"]))
 """
-    (folder / "agentid.toml").write_text('[agents.main]\nallow = ["execute:file:///**"]\n')
+    (folder / "agentid.toml").write_text(
+        '[agents.main]\nallow = ["execute:file:///**", "read:file:///**", "write:file:///**", "delete:file:///**"]\n'
+    )
     done = agentid("run", program(text), folder=folder)
     what, place = done.out.splitlines()
 
@@ -194,7 +198,7 @@ def left(folder, tmp_path):
 
     def leave(name=handoff.CHILD, *, depth=8, observes=False, ttl=timedelta(minutes=5), why="", **changes):
         authority = Authority.open(folder / "authority.pem", trust_domain="localhost")
-        agent = authority.issue("main", max_depth=depth, ttl=ttl)
+        agent = authority.issue("main", allow=["execute:file:///**"], max_depth=depth, ttl=ttl)
         settings = {
             "config": "", "trust_domain": "localhost", "authority": str(folder / "authority.pem"),
             "audit": str(folder / "audit"), "observes": observes, "why": why, **changes,
