@@ -56,7 +56,7 @@ def test_a_child_that_is_python_is_a_sub_agent_however_it_was_started(folder, pr
     text = f"{IMPORTS}SOURCE = {source!r}\ndef show(): print(get('/a'), flush=True)\n"
     name = program(f"{text}if __name__ == '__main__':\n    {WAYS[way]}\n")
     (folder / "agentid.toml").write_text(
-        '[agents.main]\nallow = ["execute:file:///**", "read:file:///**", "write:file:///**", "delete:file:///**"]\n'
+        '[agents.main]\nallow = ["execute:file:///**", "read:file:///**", "write:file:///**", "edit:file:///**", "delete:file:///**"]\n'
     )
     done = agentid("run", name, folder=folder)
 
@@ -160,7 +160,7 @@ if __name__ == "__main__":
     print(os.path.dirname(os.environ["AGENTID_RUN"]))
 """
     (folder / "agentid.toml").write_text(
-        '[agents.main]\nallow = ["execute:file:///**", "read:file:///**", "write:file:///**", "delete:file:///**"]\n'
+        '[agents.main]\nallow = ["execute:file:///**", "read:file:///**", "write:file:///**", "edit:file:///**", "delete:file:///**"]\n'
     )
     done = agentid("run", program(text), folder=folder)
     what, place = done.out.splitlines()

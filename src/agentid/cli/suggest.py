@@ -192,7 +192,7 @@ def _no_run(place: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"there is no recorded run at {quote(shown)}",
         why=why,
-        fix="Record one: `agentid run --observe SCRIPT`, or name the folder of one",
+        fix="Record one with `agentid run --observe`, or name the folder of one",
     )
 
 
