@@ -216,7 +216,7 @@ def permissions(items: Iterable[str | Permission], *, where: str) -> tuple[Permi
         raise ConfigurationError(
             f"`{where}` takes a list of permissions", why=f"it was given {shown}", fix=f"Write {where}=[…]"
         )
-    return tuple(item if isinstance(item, Permission) else Permission.parse(item) for item in items)
+    return tuple(dict.fromkeys(item if isinstance(item, Permission) else Permission.parse(item) for item in items))
 
 
 def _need(value: Any, kind: type[_T]) -> _T:
