@@ -20,6 +20,7 @@ link leads (`os.stat`, `os.readlink`).
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sys
 from collections.abc import Iterable
@@ -91,7 +92,8 @@ class _Files:
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if not self.access.watches("file"):
                 return wrapped(*args, **kwargs)
-            if args and tripwire.is_start(sys._getframe().f_back, args, self.access.program):
+            frame = inspect.currentframe()
+            if args and tripwire.is_start(frame and frame.f_back, args, self.access.program):
                 with self.access.accounting_for(_ANNOUNCED):
                     return wrapped(*args, **kwargs)  # Python looks whether the program is an archive
             given = args[position] if len(args) > position else kwargs.get("opener")
