@@ -83,7 +83,8 @@ def public_modules() -> list[str]:
     for path in root.rglob("*.py"):
         parts = path.relative_to(root.parent).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
-        if not any(part.startswith("_") for part in parts):
+        # What Python itself imports at its start is there to be found by its name, and by nobody else.
+        if not any(part.startswith("_") or part == "sitecustomize" for part in parts):
             names.add(".".join(parts))
     return sorted(names)
 
