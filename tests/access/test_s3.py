@@ -62,7 +62,7 @@ OPERATIONS = {
             ExpressionType="SQL",
             InputSerialization={"JSON": {"Type": "LINES"}},
             OutputSerialization={"JSON": {}},
-        ),
+        )["Payload"].close(),
         [f"read:{S3}/secret"],
     ),
     "put": (lambda c: c.put_object(Bucket="data", Key="new", Body=b"x"), [f"write:{S3}/new"]),

@@ -13,6 +13,9 @@ import pytest
 from command_line import TIMEOUT, environment
 from systems import needs_fork, needs_posix
 
+# Each case starts several processes. `.ci/run` runs them on every interpreter.
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Case:

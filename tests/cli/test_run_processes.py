@@ -17,6 +17,9 @@ from systems import needs_fork, needs_posix
 from agentid.cli.program import handoff
 from agentid.identity import Authority
 
+# Each case starts several processes. `.ci/run` runs them on every interpreter.
+pytestmark = pytest.mark.slow
+
 ME = "spiffe://localhost/agent/main"
 IMPORTS = "import json, multiprocessing, os, subprocess, sys\n"
 GET = "from main import get; print(get('/a'), flush=True)"

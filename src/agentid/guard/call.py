@@ -266,8 +266,10 @@ class GuardedCall:
             self._finish("failure", telemetry.error_type(error))
 
     def __del__(self) -> None:
-        # Lazy work that nobody ran: an iterator that was dropped, a coroutine that was never awaited.
-        self._finish("abandoned", "")
+        # Lazy work that nobody ran: an iterator that was dropped, a coroutine that was never awaited. An interrupt may
+        # have come before there was anything at all.
+        if hasattr(self, "closed"):
+            self._finish("abandoned", "")
 
     def _finish(self, status: Status, error_type: str) -> None:
         if self.closed:

@@ -156,6 +156,8 @@ class Pipeline:
             )
         self.endpoint = otlp_endpoint()
         self._exporter: _Counting | None = None
+        self._may_close = threading.Event()
+        self._closer = self._new_closer()
         try:
             resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
             self.provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
@@ -174,6 +176,9 @@ class Pipeline:
     def make_global(self) -> None:
         """Make it the tracer provider of everybody in this process."""
         trace.set_tracer_provider(self.provider)
+        if self._exporter is not None:
+            # What is global is closed at the very end of a program, when Python starts no more threads.
+            self._closer.start()
 
     @property
     def sent(self) -> int:
@@ -185,13 +190,27 @@ class Pipeline:
         if self._exporter is None:
             self.provider.shutdown()
             return
-        # A daemon: an exporter that tries again and again, or waits for an answer, must not keep the program alive.
-        closing = threading.Thread(target=self.provider.shutdown, name="agentid-spans", daemon=True)
-        closing.start()
+        closing = self._closer
+        try:
+            if not closing.is_alive():  # also in a process that was forked off
+                closing = self._new_closer()
+                closing.start()
+        except RuntimeError:
+            self.provider.shutdown()
+            return
+        self._may_close.set()
         closing.join(_PATIENCE)
         if closing.is_alive():
             self._exporter.shutdown()
             closing.join(0.5)
+
+    def _new_closer(self) -> threading.Thread:
+        # A daemon: an exporter that tries again and again, or waits for an answer, must not keep the program alive.
+        return threading.Thread(target=self._close_when_told, name="agentid-spans", daemon=True)
+
+    def _close_when_told(self) -> None:
+        self._may_close.wait()
+        self.provider.shutdown()
 
 
 def sdk_is_disabled() -> bool:
