@@ -504,8 +504,9 @@ def test_code_and_metadata_below_the_import_folders_are_no_data(world):
 def test_what_is_not_there_is_said_to_be_missing_without_asking(world, tmp_path):
     """Many programs look for settings that nobody made."""
     with world.acting():
-        with pytest.raises(FileNotFoundError):
-            open(tmp_path / "missing")
+        for look in (open, os.listdir, os.scandir):
+            with pytest.raises(FileNotFoundError):
+                look(tmp_path / "missing")
         with pytest.raises(AccessDeniedError):
             open(tmp_path / "missing", "w")
 

@@ -165,6 +165,7 @@ class _Files:
             (found and python.is_import_folder(found[0])) or python.is_looking_for_distributions()
         ):
             return wrapped(path, *rest, **kwargs)
+        _must_be_there(name, path, found)
         with touching as seen:
             if not found:
                 return wrapped(path, *rest, **kwargs)
@@ -274,6 +275,12 @@ class _Files:
 
 
 _MISSING: Final = object()
+
+
+def _must_be_there(name: str, path: str | bytes, found: list[str]) -> None:
+    # As with a file that is to be read: see `file_opening`.
+    if name in {"listdir", "scandir"} and found and not os.path.lexists(found[0]):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def _first(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
