@@ -12,9 +12,6 @@ import pytest
 
 redis = pytest.importorskip("redis", reason="redis is not installed")
 
-IS_OLD = int(redis.__version__.split(".")[0]) < 6
-"""Before version 6, some methods have other names, and a pool wants to know what for."""
-
 ATTEMPTS = 5
 LAST_PORT = 55536
 
@@ -31,7 +28,7 @@ def _free_port():
 
 def connection_from(client):
     """A connection of the client's pool; of an async one, what to wait for."""
-    return client.connection_pool.get_connection(*(["_"] if IS_OLD else []))
+    return client.connection_pool.get_connection()
 
 
 class RedisServer:

@@ -7,7 +7,6 @@ import threading
 
 import pytest
 from access.redis_server import (  # noqa: F401
-    IS_OLD,
     client,
     connection_from,
     redis,
@@ -128,7 +127,6 @@ def test_a_connection_that_does_not_say_where_it_leads_is_refused(world, server)
         pubsub.connection = None
 
 
-@pytest.mark.skipif(IS_OLD, reason="this version has other ones")
 def test_the_methods_that_public_ones_stand_on_are_not_a_way_around(world, server, client):  # noqa: F811
     with world.acting("read:crm/**"):
         with refused:
@@ -143,7 +141,6 @@ def test_the_methods_that_public_ones_stand_on_are_not_a_way_around(world, serve
     assert 0 == server.client.exists("k")
 
 
-@pytest.mark.skipif(IS_OLD, reason="this version has no such method to stand on")
 def test_a_subclass_with_a_method_of_its_own_is_not_a_way_around(world, server):  # noqa: F811
     class Own(redis.Redis):
         def execute_command(self, *args, **options):
@@ -290,7 +287,6 @@ def test_to_select_another_database_is_refused_wherever(world, server, client, c
         assert client.select(0)
 
 
-@pytest.mark.skipif(IS_OLD, reason="this version has no cache")
 def test_a_cache_that_answers_without_the_server_is_decided(world, server):  # noqa: F811
     from redis.cache import CacheConfig, CacheFactory
     from redis.connection import CacheProxyConnection, Connection

@@ -97,7 +97,7 @@ def test_the_comments_of_a_suggestion_are_known_again_and_no_others():
 
     assert len(comments) >= 6
     assert all(map(is_suggested, comments))
-    assert not any(map(is_suggested, ["# mine", "# seen", "#seen: x", "# TODO: seen: x", "# dangerous: x"]))
+    assert not any(map(is_suggested, ["# mine", "# seen", "#seen: x", "# note: seen: x", "# dangerous: x"]))
 
 
 def test_what_cannot_be_seen_is_written_as_an_escape():

@@ -469,7 +469,7 @@ def test_a_file_of_exactly_the_largest_size_is_read(tmp_path):
     assert read(tmp_path / "agentid.toml").agents == {}
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
     os.mkfifo(tmp_path / "agentid.toml")
 

@@ -17,6 +17,7 @@ ours: then the connection only makes sure that exactly that is sent.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -38,21 +39,24 @@ Arguments = tuple[Any, ...]
 Named = dict[str, Any]
 
 
-class _Wrappers:
+class _Wrappers(ABC):
     """The wrappers of all clients; a client that waits otherwise runs a piece of work otherwise."""
 
     def __init__(self, clients: Clients, access: Installation) -> None:
         self._clients = clients
         self._access = access
 
+    @abstractmethod
     def _run(self, begin: Callable[[], Work | None], wrapped: Wrapped, args: Arguments, kwargs: Named) -> Any:
-        raise NotImplementedError
+        """Begin a piece of work, and run *wrapped* in it."""
 
+    @abstractmethod
     def _read(self, owner: Any, stream: Stream | None, wrapped: Wrapped, args: Arguments, kwargs: Named) -> Any:
-        raise NotImplementedError
+        """Run *wrapped*, which reads one message of *stream*."""
 
+    @abstractmethod
     def _accounted(self, wrapped: Wrapped) -> Wrapped:
-        raise NotImplementedError
+        """Give *wrapped* with its sockets accounted for."""
 
     def executes(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Named) -> Any:
         if not self._access.watches(_LAYER):
