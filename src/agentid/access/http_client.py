@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentid.access.library import Library, Patch, Wrapper
 from agentid.access.places import web_resource
-from agentid.access.web_body import Body, body_of, hang, own, status_of
+from agentid.access.web_body import Body, body_of, hang, own, status_of, until_read
 from agentid.access.web_framing import Framing, Head, read_head
 from agentid.access.web_request import WebRequest, proxy_accesses, socket_accesses, tunnel_layer, web_address
 from agentid.errors import ConfigurationError
@@ -301,20 +301,15 @@ def _answer(access: Installation, wrapped: Any, connection: Any) -> Any:
         response = wrapped()
         _hang(exchange, response)
         return response
-    try:
+
+    def answer() -> tuple[Any, Body | None]:
         touching.check()
         touching.resume()
         response = wrapped()
         touching(attributes=status_of(response))
-        body = _hang(exchange, response)
-    except BaseException as error:
-        touching.__exit__(type(error), error, error.__traceback__)
-        raise
-    if body is not None and body.keeps(touching):
-        touching.pause()
-    else:
-        touching.__exit__(None, None, None)
-    return response
+        return response, _hang(exchange, response)
+
+    return until_read(touching, answer)
 
 
 def _hang(exchange: _Exchange, response: Any) -> Body | None:

@@ -15,7 +15,7 @@ from agentid.record import attributes as names
 if TYPE_CHECKING:
     from agentid.access.touching import Touching
 
-__all__ = ["Body", "body_of", "hang", "own", "run", "status_of"]
+__all__ = ["Body", "body_of", "hang", "own", "run", "status_of", "until_read"]
 
 _NAME: Final = "_agentid_body"
 
@@ -117,14 +117,24 @@ def run(touching: Touching, make: Callable[[], Any], original: Callable[[Any], A
         make: Makes the request.
         original: Gives the response of `http.client` that a response stands on.
     """
-    touching.__enter__()
-    try:
+
+    def answer() -> tuple[Any, Body | None]:
         response = make()
         found = original(response)
         body = body_of(found)
         # Where a redirect was followed inside, this is the answer to the last hop, which has an access of its own.
         if body is None or not body.is_counted:
             touching(attributes=status_of(response if found is None else found))
+        return response, body
+
+    touching.__enter__()
+    return until_read(touching, answer)
+
+
+def until_read(touching: Touching, answer: Callable[[], tuple[Any, Body | None]]) -> Any:
+    """Give the response of *answer*, and let an access that has begun last until its body, if there is one, is read."""
+    try:
+        response, body = answer()
     except BaseException as error:
         touching.__exit__(type(error), error, error.__traceback__)
         raise
