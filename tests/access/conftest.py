@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from access.http_server import HttpServer
+from access.http_server import http, http_server
 from access.postgres_server import PostgresServer, programs
 from access.s3_server import s3, s3_server
 from access.web_callers import caller
@@ -33,6 +33,8 @@ __all__ = [
     "_web_server",
     "caller",
     "certificate",
+    "http",
+    "http_server",
     "other",
     "s3",
     "s3_server",
@@ -84,19 +86,6 @@ def installed():
 def world(installed):
     with capture_spans() as captured:
         yield AccessWorld(captured)
-
-
-@pytest.fixture(scope="session")
-def http_server():
-    with HttpServer() as server:
-        yield server
-
-
-@pytest.fixture
-def http(http_server):
-    """A real HTTP server that nothing has reached yet."""
-    http_server.requests.clear()
-    return http_server
 
 
 @pytest.fixture(scope="session")

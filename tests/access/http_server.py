@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -62,3 +64,16 @@ class HttpServer:
     @property
     def url(self):
         return f"http://{self.host}"
+
+
+@pytest.fixture(scope="session")
+def http_server():
+    with HttpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def http(http_server):
+    """A real HTTP server that nothing has reached yet."""
+    http_server.requests.clear()
+    return http_server

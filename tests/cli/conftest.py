@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from access.http_server import HttpServer
+from access.http_server import http, http_server  # noqa: F401 -- fixtures
 from command_line import Ran
 
 from agentid.cli import main
@@ -37,20 +37,8 @@ def run(capsys):
     return run
 
 
-@pytest.fixture(scope="module")
-def http_server():
-    with HttpServer() as server:
-        yield server
-
-
 @pytest.fixture
-def http(http_server):
-    http_server.requests.clear()
-    return http_server
-
-
-@pytest.fixture
-def program(folder, http):
+def program(folder, http):  # noqa: F811 -- the fixture
     """Write a program; `get` in it makes a request and gives what came, or the error's class."""
 
     def write(text, name="main.py"):

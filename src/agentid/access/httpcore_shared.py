@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentid.access.library import Library, Patch
 from agentid.access.web_request import WebRequest, proxy_accesses, socket_accesses, text_of, web_address
-from agentid.access.web_streams import AsyncCountedStream, CountedStream, Sending
+from agentid.access.web_streams import AsyncCountedStream, CountedStream, Sending, httpx_library
 from agentid.record import Access
 
 if TYPE_CHECKING:
@@ -26,20 +26,7 @@ __all__ = ["library"]
 
 def library(name: str, contrib: str) -> Library:
     """Give the library that is imported by *name*."""
-
-    def patches(module: Any, access: Installation) -> Iterable[Patch]:
-        return _patches(found, module, access)
-
-    found = Library(
-        name=name,
-        module=name,
-        layer="httpcore",
-        patches=patches,
-        distribution=name,
-        contrib=f"opentelemetry.instrumentation.httpx:{contrib}",
-        limits="a connection that is used without a pool",
-    )
-    return found
+    return httpx_library(name, "httpcore", contrib, _patches, limits="a connection that is used without a pool")
 
 
 def _patches(found: Library, module: ModuleType, access: Installation) -> Iterable[Patch]:

@@ -10,12 +10,11 @@ what it hands on. The layer below is `httpcore`, which sees the proxy or the Uni
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from agentid.access.library import Library, Patch
 from agentid.access.web_request import WebRequest, text_of, web_address
-from agentid.access.web_streams import AsyncCountedStream, CountedStream, Sending
+from agentid.access.web_streams import AsyncCountedStream, CountedStream, Sending, httpx_library
 
 if TYPE_CHECKING:
     from agentid.access.installation import Installation
@@ -25,20 +24,9 @@ __all__ = ["library"]
 
 def library(name: str, contrib: str) -> Library:
     """Give the library that is imported by *name*."""
-
-    def patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
-        return _patches(found, module, access)
-
-    found = Library(
-        name=name,
-        module=name,
-        layer="httpx",
-        patches=patches,
-        distribution=name,
-        contrib=f"opentelemetry.instrumentation.httpx:{contrib}",
-        limits="messages of a connection that has changed its protocol",
+    return httpx_library(
+        name, "httpx", contrib, _patches, limits="messages of a connection that has changed its protocol"
     )
-    return found
 
 
 def _patches(found: Library, module: Any, access: Installation) -> Iterable[Patch]:

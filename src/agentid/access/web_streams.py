@@ -7,19 +7,19 @@ counted, and read only while that is allowed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from agentid.access.library import Library, Patch
 from agentid.access.web_body import own, status_of
 
 if TYPE_CHECKING:
     from agentid.access.installation import Installation
-    from agentid.access.library import Library
     from agentid.access.touching import Touching
     from agentid.access.web_request import WebRequest
 
-__all__ = ["AsyncCountedStream", "CountedStream", "Sending"]
+__all__ = ["AsyncCountedStream", "CountedStream", "Sending", "httpx_library"]
 
 _END: Final = object()
 
@@ -178,3 +178,33 @@ class AsyncCountedStream(_Counted):
             await self._stream.aclose()
         finally:
             self._touching.close(GeneratorExit())
+
+
+def httpx_library(
+    name: str,
+    layer: str,
+    contrib: str,
+    patches: Callable[[Library, Any, Installation], Iterable[Patch]],
+    *,
+    limits: str,
+) -> Library:
+    """
+    Give a library of the family of httpx, of which there are two that differ in their names alone.
+
+    Args:
+        name: By which it is imported and installed.
+        layer: What it is to libraries that stand on it.
+        contrib: The class of OpenTelemetry's instrumentation of it.
+        patches: Says what to wrap, for that library.
+        limits: What of it is not seen.
+    """
+    found: Library = Library(
+        name=name,
+        module=name,
+        layer=layer,
+        patches=lambda module, access: patches(found, module, access),
+        distribution=name,
+        contrib=f"opentelemetry.instrumentation.httpx:{contrib}",
+        limits=limits,
+    )
+    return found
