@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from access.http_server import http, http_server
+from access.http_server import http
 from access.postgres_server import PostgresServer, programs
 from access.s3_server import s3, s3_server
 from access.web_callers import caller
 from access.web_servers import (
-    _other_server,
-    _tls_server,
-    _unix_server,
-    _web_server,
     certificate,
     other,
     tls,
@@ -27,14 +23,9 @@ from agentid.testing import MemoryAudit, capture_spans
 
 # Fixtures, each in the file of what it is about.
 __all__ = [
-    "_other_server",
-    "_tls_server",
-    "_unix_server",
-    "_web_server",
     "caller",
     "certificate",
     "http",
-    "http_server",
     "other",
     "s3",
     "s3_server",

@@ -66,14 +66,8 @@ class HttpServer:
         return f"http://{self.host}"
 
 
-@pytest.fixture(scope="session")
-def http_server():
+@pytest.fixture
+def http():
+    """A real HTTP server that nothing has reached yet, also not what an earlier test has sent and never waited for."""
     with HttpServer() as server:
         yield server
-
-
-@pytest.fixture
-def http(http_server):
-    """A real HTTP server that nothing has reached yet."""
-    http_server.requests.clear()
-    return http_server

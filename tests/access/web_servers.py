@@ -231,30 +231,21 @@ def _self_signed(folder):
     return file
 
 
-@pytest.fixture(scope="session")
-def _web_server():
-    with WebServer() as server:
-        yield server
+# Each test has servers of its own: a request that an earlier one never waited for may reach its server at any time.
 
 
 @pytest.fixture
-def web(_web_server):
+def web():
     """A server that nothing has reached yet, with more paths than the simplest one."""
-    _web_server.requests.clear()
-    return _web_server
-
-
-@pytest.fixture(scope="session")
-def _other_server():
     with WebServer() as server:
         yield server
 
 
 @pytest.fixture
-def other(_other_server):
+def other():
     """Another one: another place, or a proxy."""
-    _other_server.requests.clear()
-    return _other_server
+    with WebServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -263,8 +254,9 @@ def certificate(tmp_path_factory):
     return _self_signed(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture(scope="session")
-def _tls_server(certificate):
+@pytest.fixture
+def tls(certificate):
+    """A server with TLS that nothing has reached yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with WebServer(context=context) as server:
@@ -272,14 +264,8 @@ def _tls_server(certificate):
 
 
 @pytest.fixture
-def tls(_tls_server):
-    """A server with TLS that nothing has reached yet."""
-    _tls_server.requests.clear()
-    return _tls_server
-
-
-@pytest.fixture(scope="session")
-def _unix_server():
+def unix():
+    """A server on a Unix socket, at `path`, that nothing has reached yet."""
     if not hasattr(socket, "AF_UNIX"):
         pytest.skip("this system has no Unix sockets")
     # Of its own: the path of a socket must be short.
@@ -288,13 +274,6 @@ def _unix_server():
         with WebServer(_UnixServer, path) as server:
             server.path = path
             yield server
-
-
-@pytest.fixture
-def unix(_unix_server):
-    """A server on a Unix socket, at `path`, that nothing has reached yet."""
-    _unix_server.requests.clear()
-    return _unix_server
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from access.http_server import http, http_server  # noqa: F401 -- fixtures
+from access.http_server import http  # noqa: F401 -- a fixture
 from command_line import Ran
 
 from agentid.cli import main
