@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlglot
 
-from agentid.access.sql_reading import SqlDatabase
+from agentid.access.sql.reading import SqlDatabase
 
 FOLDER = Path(__file__).parents[1] / "conformance"
 DIALECTS = ("postgres", "sqlite", "mysql", "duckdb")

@@ -26,7 +26,7 @@ def of(name):
 @pytest.fixture
 def wrapped(monkeypatch):
     """Let a library have a file here, and none but one of Python's own besides."""
-    monkeypatch.setattr(covering, "LIBRARIES", ("urllib_request",))
+    monkeypatch.setattr(covering, "LIBRARIES", ("web.urllib_request",))
 
     def wrap(name, distribution, limits="", module="no_such_module"):
         library = Library(name, module, name, lambda *_: (), distribution=distribution, limits=limits)

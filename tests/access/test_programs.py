@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agentid.access.programs import Programs
+from agentid.access.programs.starting import Programs
 from agentid.errors import AccessDeniedError
 from agentid.guard import ObserveOnlyGuard
 from agentid.guard.session import NobodyActing

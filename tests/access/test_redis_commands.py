@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from access.redis_server import redis, redis_server  # noqa: F401
 
-from agentid.access.redis_commands import accesses_of, is_set_up, name_of, spec_of
-from agentid.access.redis_place import Place
-from agentid.access.redis_wire import command_of, joined, packed, unpacked
+from agentid.access.redis.commands import accesses_of, is_set_up, name_of, spec_of
+from agentid.access.redis.place import Place
+from agentid.access.redis.wire import command_of, joined, packed, unpacked
 from agentid.errors import ConfigurationError
 
 PLACE = Place.at("h", 6379, None, 0)

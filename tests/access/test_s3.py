@@ -8,8 +8,8 @@ import urllib.parse
 
 import pytest
 
-from agentid.access.s3_operations import accesses_of
-from agentid.access.s3_requests import is_of_aws
+from agentid.access.s3.operations import accesses_of
+from agentid.access.s3.requests import is_of_aws
 from agentid.errors import AccessDeniedError, ConfigurationError, CredentialRevokedError
 from agentid.guard import ObserveOnlyGuard
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
-from agentid.access.sql_functions import FUNCTIONS, SPECIAL_FORMS, TABLE_FUNCTIONS
-from agentid.access.sql_reading import SqlReader, SqlReading
+from agentid.access.sql.functions import FUNCTIONS, SPECIAL_FORMS, TABLE_FUNCTIONS
+from agentid.access.sql.reading import SqlReader, SqlReading
 
 PIECES = re.compile(r"\w+|'[^']*'|\s+|[^\w\s]")
 HOSTILE = [

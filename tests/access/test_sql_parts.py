@@ -12,11 +12,12 @@ from access.sql_corpus import DIALECTS
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokens import Token
 
-from agentid.access import sql_opening, sql_text, sql_walk
-from agentid.access.sql_opening import prepared, without_tables
-from agentid.access.sql_rules import statement_kind
-from agentid.access.sql_text import Statement, Unreadable, statements_in
-from agentid.access.sql_tokens import Tokens
+from agentid.access.sql import opening, walk
+from agentid.access.sql import text as sql_text
+from agentid.access.sql.opening import prepared, without_tables
+from agentid.access.sql.rules import statement_kind
+from agentid.access.sql.text import Statement, Unreadable, statements_in
+from agentid.access.sql.tokens import Tokens
 
 
 def refusal(do, *arguments):
@@ -71,7 +72,7 @@ def test_each_quotation_is_found_with_its_prefix():
 
 @pytest.mark.parametrize("text", ["vacuum t", "1 + 1", "", "(t)", "explain vacuum", "set a = 1", "copy t to 'x'"])
 def test_a_first_word_that_is_not_on_the_list_is_refused(text):
-    assert sql_opening.KIND == refusal(prepared, Statement(text), "sqlite")
+    assert opening.KIND == refusal(prepared, Statement(text), "sqlite")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -161,7 +162,7 @@ def test_a_call_stays_a_call_under_the_name_that_was_written(call):
 def test_a_word_that_is_missing_in_the_tree_is_missed():
     tokens, found = tokens_of("select a from t, secret")
 
-    assert sql_walk.PART == refusal(tokens.check_words, found, sqlglot.parse_one("select a from t"))
+    assert walk.PART == refusal(tokens.check_words, found, sqlglot.parse_one("select a from t"))
 
 
 # --- the tree --------------------------------------------------------------------------------------
@@ -169,4 +170,4 @@ def test_a_word_that_is_missing_in_the_tree_is_missed():
 
 @pytest.mark.parametrize("text", ["1 + 1", "a", "f(1)", "(a)", "pragma x", "use x", "describe t", "((1))"])
 def test_a_tree_that_is_no_statement_on_the_list_has_no_kind(text):
-    assert sql_opening.KIND == refusal(statement_kind, sqlglot.parse_one(text, read="duckdb"))
+    assert opening.KIND == refusal(statement_kind, sqlglot.parse_one(text, read="duckdb"))

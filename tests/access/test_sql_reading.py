@@ -9,8 +9,9 @@ import threading
 import pytest
 from access.sql_corpus import DATABASES, DIALECTS, FILES, older_than, texts, vectors
 
-from agentid.access import sql_opening, sql_parsing, sql_rules, sql_statements, sql_text, sql_walk
-from agentid.access.sql_reading import SqlDatabase, SqlReader, SqlTable, TableAccess
+from agentid.access.sql import opening, parsing, rules, statements, walk
+from agentid.access.sql import text as sql_text
+from agentid.access.sql.reading import SqlDatabase, SqlReader, SqlTable, TableAccess
 from agentid.errors import ConfigurationError, MissingExtraError
 
 SHOP = DATABASES["postgres"]
@@ -82,7 +83,7 @@ def test_there_are_many_vectors_and_each_is_there_once():
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_reason_is_one_of_a_few_phrases_and_holds_nothing_of_the_text(reader, dialect):
     """A reason is logged, and the text may hold what nobody should read there."""
-    modules = (sql_opening, sql_parsing, sql_rules, sql_text, sql_walk)
+    modules = (opening, parsing, rules, sql_text, walk)
     phrases = {value for module in modules for value in vars(module).values() if isinstance(value, str)}
     phrases.add("a name stands for no certain table")
     seen = {reader.read(text, DATABASES[dialect]).reason for text in texts(dialect)}
@@ -138,43 +139,43 @@ def test_a_reason_is_one_of_a_few_phrases_and_holds_nothing_of_the_text(reader, 
         ("postgres", "select (1]", sql_text.BRACKETS),
         ("postgres", "select (1; select 2)", sql_text.BRACKETS),
         ("postgres", "-- nothing", sql_text.EMPTY),
-        ("postgres", "vacuum t", sql_opening.KIND),
-        ("postgres", "(t)", sql_opening.KIND),
-        ("postgres", "create schema evil", sql_opening.KIND),
-        ("postgres", "copy t from '/etc/passwd'", sql_opening.KIND),
-        ("postgres", "copy (select 1) from stdin", sql_rules.NO_TABLE),
-        ("postgres", "drop schema s", sql_opening.KIND),
-        ("postgres", "grant usage on schema s to bob", sql_opening.KIND),
-        ("mysql", "create table t (a int) engine=federated", sql_opening.KIND),
-        ("postgres", "select * from", sql_parsing.NO_SQL),
-        ("postgres", "select f(1)", sql_walk.FUNCTION),
-        ("postgres", "select * from f(1)", sql_walk.FUNCTION),
-        ("postgres", "select evil.lower('a')", sql_walk.FUNCTION),
-        ("postgres", 'select "lower"(a)', sql_walk.FUNCTION),
-        ("postgres", 'select "pow"(a, b)', sql_walk.FUNCTION),
-        ("postgres", 'select "cast"(a)', sql_walk.FUNCTION),
-        ("postgres", "select if a then b end", sql_walk.PART),
+        ("postgres", "vacuum t", opening.KIND),
+        ("postgres", "(t)", opening.KIND),
+        ("postgres", "create schema evil", opening.KIND),
+        ("postgres", "copy t from '/etc/passwd'", opening.KIND),
+        ("postgres", "copy (select 1) from stdin", rules.NO_TABLE),
+        ("postgres", "drop schema s", opening.KIND),
+        ("postgres", "grant usage on schema s to bob", opening.KIND),
+        ("mysql", "create table t (a int) engine=federated", opening.KIND),
+        ("postgres", "select * from", parsing.NO_SQL),
+        ("postgres", "select f(1)", walk.FUNCTION),
+        ("postgres", "select * from f(1)", walk.FUNCTION),
+        ("postgres", "select evil.lower('a')", walk.FUNCTION),
+        ("postgres", 'select "lower"(a)', walk.FUNCTION),
+        ("postgres", 'select "pow"(a, b)', walk.FUNCTION),
+        ("postgres", 'select "cast"(a)', walk.FUNCTION),
+        ("postgres", "select if a then b end", walk.PART),
         ("postgres", 'select 1 from "\x01t"', sql_text.QUOTATION),
-        ("postgres", "select regexp(a)", sql_walk.FUNCTION),
-        ("sqlite", "select a regexp 'x' from t", sql_walk.FUNCTION),
-        ("postgres", "select 1 operator(evil.+) 1", sql_walk.PART),
-        ("mysql", "select @a := 1", sql_walk.PART),
-        ("duckdb", "select * from t at (version => 1)", sql_walk.PART),
-        ("mysql", "select a into @b from t", sql_walk.PART),
-        ("postgres", "truncate t cascade", sql_walk.PART),
-        ("postgres", "drop table t cascade", sql_walk.PART),
-        ("mysql", "alter table t drop index i", sql_walk.PART),
-        ("sqlite", "insert into t", sql_walk.PART),
-        ("postgres", "insert overwrite table t select 1", sql_walk.PART),
-        ("postgres", "with recursive x as (select 1) search depth first by a set y select 1", sql_walk.PART),
-        ("postgres", "select overlay(a placing json_extract(b, 'x') from 1) from t", sql_walk.FUNCTION),
-        ("sqlite", "select 1 where 1 in t(1)", sql_walk.PART),
+        ("postgres", "select regexp(a)", walk.FUNCTION),
+        ("sqlite", "select a regexp 'x' from t", walk.FUNCTION),
+        ("postgres", "select 1 operator(evil.+) 1", walk.PART),
+        ("mysql", "select @a := 1", walk.PART),
+        ("duckdb", "select * from t at (version => 1)", walk.PART),
+        ("mysql", "select a into @b from t", walk.PART),
+        ("postgres", "truncate t cascade", walk.PART),
+        ("postgres", "drop table t cascade", walk.PART),
+        ("mysql", "alter table t drop index i", walk.PART),
+        ("sqlite", "insert into t", walk.PART),
+        ("postgres", "insert overwrite table t select 1", walk.PART),
+        ("postgres", "with recursive x as (select 1) search depth first by a set y select 1", walk.PART),
+        ("postgres", "select overlay(a placing json_extract(b, 'x') from 1) from t", walk.FUNCTION),
+        ("sqlite", "select 1 where 1 in t(1)", walk.PART),
         ("postgres", "select 1 from " + "t" * 64, "a name stands for no certain table"),
         ("mysql", "select 1 from a.b.c", "a name stands for no certain table"),
         ("duckdb", "from 'x.csv'", "a name stands for no certain table"),
         ("sqlite", "select * from pragma_table_list", "a name stands for no certain table"),
         ("postgres", 'select 1 from "a\nb"', "a name stands for no certain table"),
-        ("mysql", "update (select 1 as a) x set a = 1", sql_rules.NO_TABLE),
+        ("mysql", "update (select 1 as a) x set a = 1", rules.NO_TABLE),
     ],
 )
 def test_each_refusal_has_its_reason(reader, dialect, text, reason):
@@ -271,7 +272,7 @@ def test_a_lack_of_stack_is_not_remembered():
     reasons = {deep(sys.getrecursionlimit() - here - spare).reason for spare in range(60, 180, 10)}
 
     # A compiled parser needs no stack of Python's.
-    assert reasons <= {"", sql_parsing.STACK}
+    assert reasons <= {"", parsing.STACK}
     assert some.read(text, SHOP).understood
 
 
@@ -290,10 +291,10 @@ def test_what_an_understood_text_does_cannot_be_changed(reader):
 
 def test_a_tree_of_a_shape_that_nobody_thought_of_is_not_understood(monkeypatch):
     """Another version of the parser may leave out what is looked for."""
-    monkeypatch.setitem(sql_statements.STATEMENTS, "Delete", lambda walk, node, sight: node.nothing.like_this)
+    monkeypatch.setitem(statements.STATEMENTS, "Delete", lambda walk, node, sight: node.nothing.like_this)
     reading = SqlReader().read("delete from t", SHOP)
 
-    assert (False, sql_walk.PART) == (reading.understood, reading.reason)
+    assert (False, walk.PART) == (reading.understood, reading.reason)
 
 
 def test_types_that_stand_side_by_side_are_not_nested(reader):

@@ -16,8 +16,8 @@ from access.sql_corpus import DATABASES, FILES, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentid.access.sql_functions import FUNCTIONS
-from agentid.access.sql_reading import SqlReader
+from agentid.access.sql.functions import FUNCTIONS
+from agentid.access.sql.reading import SqlReader
 
 SCHEMA = """
 create table customers (id, name, city, tags);

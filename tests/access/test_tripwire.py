@@ -26,7 +26,7 @@ from agentid.record import Access
 @pytest.fixture
 def installed(monkeypatch):
     """One library is wrapped, and what others would account for is a door."""
-    monkeypatch.setattr("agentid.access.installation.LIBRARIES", ("urllib_request",))
+    monkeypatch.setattr("agentid.access.installation.LIBRARIES", ("web.urllib_request",))
     installation = agentid.access.install()
     yield installation
     installation.remove()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentid.access.web_framing import Framing, read_head
+from agentid.access.web.framing import Framing, read_head
 from agentid.errors import ConfigurationError
 
 

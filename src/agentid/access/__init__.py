@@ -7,9 +7,8 @@ Data access as an agent makes it: what a library is about to touch, decided befo
 - `installation`: wraps the libraries that are there, and those that come later. `library`: what a file about one says.
 - `touching`: one access, from its decision to its end; `places`: what it touches, in the words of permissions.
 - `tripwire`: sees what goes around the wrapped libraries.
-- One file for each library, named after it, such as `urllib_request`.
-- `web_request`: what a request of any HTTP library touches; `web_framing`, `web_body` and `web_streams`: its bytes.
-- `sql_reading`: which tables an SQL text reads and changes.
+- `files`, `programs`, `databases`, `redis`, `s3`, `web`: one file for each library.
+- `sql`: which tables an SQL text reads and changes.
 
 Nothing here decides anything: each access goes through the one enforcement function of `agentid.guard`.
 """

@@ -37,27 +37,27 @@ if TYPE_CHECKING:
 __all__ = ["LIBRARIES", "Installation", "install"]
 
 LIBRARIES: Final = (
-    "aiohttp_client",
-    "aiosqlite",
-    "files",
-    "forkserver",
-    "fsspec_files",
-    "http_client",
-    "httpcore2_pool",
-    "httpcore_pool",
-    "httpx2_client",
-    "httpx_client",
-    "programs",
-    "psycopg",
-    "redis_client",
-    "requests_session",
-    "s3",
-    "sqlalchemy",
-    "sqlite",
-    "urllib3_pool",
-    "urllib_request",
+    "web.aiohttp_client",
+    "databases.aiosqlite",
+    "files.standard_library",
+    "programs.forkserver",
+    "files.fsspec_files",
+    "web.http_client",
+    "web.httpcore2_pool",
+    "web.httpcore_pool",
+    "web.httpx2_client",
+    "web.httpx_client",
+    "programs.starting",
+    "databases.psycopg",
+    "redis.client",
+    "web.requests_session",
+    "s3.client",
+    "databases.sqlalchemy",
+    "databases.sqlite",
+    "web.urllib3_pool",
+    "web.urllib_request",
 )
-"""The files of this folder that are about a library, each with a `LIBRARY`."""
+"""The files below this folder that are about a library, each with a `LIBRARY`."""
 
 _NONE: Final[frozenset[str]] = frozenset()
 _UNTOLD: Final = object()

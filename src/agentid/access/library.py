@@ -1,7 +1,7 @@
 """
 What a file about one library says: which functions of it are wrapped, and how.
 
-Each file in this folder that is about a library has one `LIBRARY`, and `installation` knows them all.
+Each file below `agentid.access` that is about a library has one `LIBRARY`, and `installation` knows them all.
 """
 
 from __future__ import annotations

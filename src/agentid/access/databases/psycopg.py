@@ -1,0 +1,158 @@
+"""
+`psycopg`: each text that is sent to PostgreSQL, sync and async, decided by the tables that it touches.
+
+- The official hook is the cursor, of the client or the server: `execute`, `executemany`, `stream`, `copy`.
+- All ways meet in the connection of libpq, `pgconn`. What is sent there is held against what was decided above, and
+  what was not is decided there. So a raw `pgconn`, a cursor of another class and a generator that was made before
+  the session are guarded, too.
+- A text that is not understood needs `execute` on the database: `SET search_path`, `SET ROLE`, `LISTEN`, `NOTIFY`, a
+  function that is not known, a table that the search path may find in no certain place.
+- Rows that are fetched from the server later are counted, and the reader is stopped when it may not read any more.
+
+A resource is `postgres://db.acme:5432/shop/public/orders`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agentid.access.databases.psycopg_connection import Servers
+from agentid.access.databases.psycopg_cursor import Cursors
+from agentid.access.library import Library, Patch
+from agentid.access.sql.access import SqlDoing
+from agentid.errors import ConfigurationError
+from agentid.record import Access
+
+if TYPE_CHECKING:
+    from agentid.access.installation import Installation
+
+__all__ = ["LIBRARY"]
+
+Wrapped = Callable[..., Any]
+Arguments = tuple[Any, ...]
+Named = dict[str, Any]
+
+_DECLARE: Final = re.compile(rb'DECLARE "(?:[^"]|"")*" (?:(?:NO )?SCROLL )?CURSOR (?:WITH HOLD )?FOR (.*)', re.DOTALL)
+_FORGET: Final = re.compile(rb"DEALLOCATE (?:ALL|\w+)")
+_TEXTS: Final = {
+    "exec_": 0,
+    "exec_params": 0,
+    "prepare": 1,
+    "send_prepare": 1,
+    "send_query": 0,
+    "send_query_params": 0,
+}
+"""Where the text is among the arguments of what sends one."""
+_UNTOLD: Final = ("change_password", "exec_prepared", "send_query_prepared")
+_SENT: Final = SqlDoing((), "PIPELINE", understood=False)
+
+
+def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
+    wrappers = _Wrappers(module, access)
+    return [*wrappers.cursors.patches(), *wrappers.patches()]
+
+
+class _Wrappers:
+    """What runs instead of the functions of connections, those of `psycopg` and those of libpq."""
+
+    def __init__(self, module: Any, access: Installation) -> None:
+        self._module = module
+        self._access = access
+        execute: Any = cast("dict[str, Any]", vars(module.pq.PGconn))["exec_"]
+        self._servers = Servers(access, LIBRARY, getattr(execute, "__wrapped__", execute))
+        self.cursors = Cursors(module, access, self._servers)
+
+    def patches(self) -> Generator[Patch]:
+        # The function of the module is that of the class, as it was when the module was loaded.
+        for owner in (self._module, self._module.Connection, self._module.AsyncConnection):
+            yield Patch(owner, "connect", self._connect)
+        pipeline = next(kind for kind in self._module.Pipeline.__mro__ if "_communicate_gen" in vars(kind))
+        yield Patch(pipeline, "_communicate_gen", self._flush)
+        yield Patch(pipeline, "_enter_gen", self._enter_pipeline)
+        connection = self._module.pq.PGconn
+        for name, index in _TEXTS.items():
+            yield Patch(connection, name, self._sends(index))
+        for name in _UNTOLD:
+            if name in vars(connection):  # older ones lack some
+                yield Patch(connection, name, self._sends(None))
+
+    # --- libpq -------------------------------------------------------------------------------------------------------
+
+    def _sends(self, index: int | None) -> Callable[..., Any]:
+        def sends(wrapped: Wrapped, connection: Any, args: Arguments, kwargs: Named) -> Any:
+            if not self._access.watches("libpq"):
+                return wrapped(*args, **kwargs)
+            text: bytes | None = None
+            if index is not None:
+                given = kwargs.get("command", args[index] if len(args) > index else b"")
+                # As it is sent: a buffer could change.
+                text = bytes(memoryview(given))
+                if "command" in kwargs:
+                    kwargs = {**kwargs, "command": text}
+                else:
+                    args = (*args[:index], text, *args[index + 1 :])
+            above = self._servers.decided.get()
+            if above is not None and above[0] is connection:
+                if text is None or not above[1].understood:
+                    return wrapped(*args, **kwargs)
+                declared = _DECLARE.fullmatch(text)
+                doing = self._doing(connection, text if declared is None else declared[1])
+                if doing is not None and set(doing.accesses) <= set(above[1].accesses):
+                    return wrapped(*args, **kwargs)
+            elif self._servers.needs_path(connection):
+                self._servers.ask_path(connection)
+            if text is not None and _FORGET.fullmatch(text):
+                return wrapped(*args, **kwargs)
+            touching, doing = self._servers.deciding(connection, text)
+            with touching, self._servers.sending(connection, doing):
+                return wrapped(*args, **kwargs)
+
+        return sends
+
+    def _doing(self, connection: Any, text: bytes) -> SqlDoing | None:
+        try:
+            return self._servers.doing(connection, text)
+        except ConfigurationError:
+            return None
+
+    # --- connections -------------------------------------------------------------------------------------------------
+
+    def _connect(self, wrapped: Wrapped, _kind: Any, args: Arguments, kwargs: Named) -> Any:
+        if not self._access.watches("psycopg"):
+            return wrapped(*args, **kwargs)
+        known = {key: value for key, value in kwargs.items() if key in ("conninfo", "host", "hostaddr")}
+        given = self._module.conninfo.conninfo_to_dict(*args[:1], **known)
+        if given.get("hostaddr") and given.get("host") and given["host"] != given["hostaddr"]:
+
+            def accesses() -> Iterable[Access]:
+                raise ConfigurationError("a connection", why="it has a name of one host and the address of another")
+
+            with self._access.touching(LIBRARY, accesses, "CONNECT", is_client=True):
+                return wrapped(*args, **kwargs)
+        return wrapped(*args, **kwargs)
+
+    def _enter_pipeline(self, wrapped: Wrapped, pipeline: Any, args: Arguments, kwargs: Named) -> Any:
+        if self._access.watches("psycopg") and self._servers.needs_path(pipeline.pgconn):
+            # In a pipeline nothing can be asked any more.
+            self._servers.ask_path(pipeline.pgconn)
+        return wrapped(*args, **kwargs)
+
+    def _flush(self, wrapped: Wrapped, pipeline: Any, args: Arguments, kwargs: Named) -> Generator[Any, Any, Any]:
+        # What stands in the queue was decided when it was put there.
+        with self._servers.fetching(pipeline.pgconn, _SENT):
+            result = yield from cast("Generator[Any, Any, Any]", wrapped(*args, **kwargs))
+        return result
+
+
+LIBRARY: Final = Library(
+    name="psycopg",
+    module="psycopg",
+    layer="psycopg",
+    patches=_patches,
+    distribution="psycopg",
+    contrib="opentelemetry.instrumentation.psycopg:PsycopgInstrumentor",
+    limits="the connection itself; notifications that the program listens to; rows that were fetched before",
+)

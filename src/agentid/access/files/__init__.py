@@ -1,0 +1,1 @@
+"""Files and folders: of the standard library, and of `fsspec`."""

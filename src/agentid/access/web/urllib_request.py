@@ -1,0 +1,64 @@
+"""
+`urllib.request`: each request of an opener, and each hop of a redirect.
+
+The official hook is the opener that all requests go through; an opener of one's own is one, too. The layer below is
+`http.client`, which sees who goes around it, and what a handler or a proxy made of a request.
+
+An address `data:` holds its data, so nothing is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from agentid.access.library import Library, Patch
+from agentid.access.places import file_resource
+from agentid.access.web.body import run
+from agentid.access.web.request import WebRequest
+from agentid.record import Access
+
+if TYPE_CHECKING:
+    from agentid.access.installation import Installation
+
+__all__ = ["LIBRARY"]
+
+
+def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
+    def opens(wrapped: Any, _opener: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not access.watches("urllib"):
+            return wrapped(*args, **kwargs)
+        return _open(wrapped, *args, **kwargs)
+
+    def _open(wrapped: Any, fullurl: Any, data: Any = None, *rest: Any, **kwargs: Any) -> Any:
+        # As the opener itself does first; what follows is decided about this very object.
+        request = module.Request(fullurl, data) if isinstance(fullurl, str) else fullurl
+        if data is not None:
+            request.data = data
+        if request.type == "data":
+            return wrapped(request, None, *rest, **kwargs)
+        if request.type == "file":
+            path = module.url2pathname(request.selector)
+            with access.touching(
+                LIBRARY, lambda: [Access("read", file_resource(path))], "open file", accounts_for=frozenset({"file"})
+            ):
+                return wrapped(request, None, *rest, **kwargs)
+        asked = WebRequest(request.get_method(), request.full_url, request.header_items()).unaccounted(access)
+        if asked is None:
+            return wrapped(request, None, *rest, **kwargs)
+        return run(
+            asked.touching(access, LIBRARY), lambda: wrapped(request, None, *rest, **kwargs), lambda found: found
+        )
+
+    return [Patch(module.OpenerDirector, "open", opens)]
+
+
+LIBRARY: Final = Library(
+    name="urllib",
+    module="urllib.request",
+    layer="urllib",
+    patches=_patches,
+    contrib="opentelemetry.instrumentation.urllib:URLLibInstrumentor",
+    limits="the socket of an ftp: address",
+)
