@@ -18,7 +18,7 @@ from agentid.errors import (
     DelegationError,
 )
 from agentid.identity import Agent, Authority
-from agentid.identity.delegation import link_claims
+from agentid.identity.delegation import link_claims, link_hash
 from agentid.identity.grant import access_details
 from agentid.identity.token import GRANT, encode
 from agentid.signing import PrivateKey
@@ -463,8 +463,8 @@ def handed_on(agent, details):
     """The chain of a link that hands this on, signed by the agent as `delegate` would."""
     verified = agent._grant
     claims = link_claims(
-        verified, agent.grant_chain[-1], key=PrivateKey.generate().public_key(), name="child", purpose="", allow=(),
-        ask=(), token_id="child", issued_at=NOW, expires_at=NOW + 60, max_depth=verified.max_depth,
+        verified, link_hash(agent.grant_chain[-1]), key=PrivateKey.generate().public_key(), name="child", purpose="",
+        allow=(), ask=(), token_id="child", issued_at=NOW, expires_at=NOW + 60, max_depth=verified.max_depth,
     )  # fmt: skip
     return [*agent.grant_chain, encode(agent._key, GRANT, {**claims, "authorization_details": details})]
 

@@ -6,7 +6,7 @@ import pytest
 
 from agentid.errors import CredentialError
 from agentid.identity import Authority
-from agentid.identity.delegation import hand_on, link_claims
+from agentid.identity.delegation import hand_on, link_claims, link_hash
 from agentid.identity.grant import Grant
 from agentid.policy import Policy, Rules
 from agentid.signing import PrivateKey
@@ -48,7 +48,7 @@ def handed_on(rng, parent, number):
     ask = [p for _ in range(rng.randint(0, 2)) for p in wanted(rng, held, greedy=greedy)]
     return link_claims(
         parent,
-        f"token.of.{number - 1}",
+        link_hash(f"token.of.{number - 1}"),
         key=KEYS[number],
         name=f"n{number}",
         purpose="",
@@ -66,7 +66,7 @@ def never_widens(rng, counted):
     for _ in range(6):
         number = len(chain)
         try:
-            grant = hand_on(chain[-1], f"token.of.{number - 1}", handed_on(rng, chain[-1], number))
+            grant = hand_on(chain[-1], link_hash(f"token.of.{number - 1}"), handed_on(rng, chain[-1], number))
         except CredentialError:
             counted["refused"] += 1
             continue

@@ -24,7 +24,7 @@ from uuid import uuid4
 from agentid.errors import CredentialExpiredError, DelegationError, quote
 from agentid.identity.agent_file import AgentFile, not_an_agent
 from agentid.identity.credential import Credential
-from agentid.identity.delegation import hand_on, link_claims, sub_agent
+from agentid.identity.delegation import hand_on, link_claims, link_hash, sub_agent
 from agentid.identity.grant import Grant, chain_links
 from agentid.identity.inputs import agent_id, check_depth, one_line_text, times
 from agentid.identity.token import CREDENTIAL, GRANT, encode, read_unverified
@@ -195,9 +195,10 @@ class Agent(Secret):
         else:
             begins, expires_at = times(now, ttl, MAX_TTL)
         key = PrivateKey.generate()
+        before = link_hash(self._chain[-1])
         claims = link_claims(
             self._grant,
-            self._chain[-1],
+            before,
             key=key.public_key(),
             name=agent_id(lambda: self.id.below(name)).name,
             purpose=one_line_text(purpose, "purpose"),
@@ -208,7 +209,7 @@ class Agent(Secret):
             expires_at=expires_at,
             max_depth=self._grant.max_depth if max_depth is None else check_depth(max_depth),
         )
-        grant = hand_on(self._grant, self._chain[-1], claims)
+        grant = hand_on(self._grant, before, claims)
         if grant.expires_at > ends:
             raise DelegationError("The agent cannot hand this on", why="it would outlive the agent's own credential")
         chain = (*self._chain, encode(self._key, GRANT, claims))
@@ -261,7 +262,7 @@ class Agent(Secret):
         links = chain_links(chain)
         grant = Grant.from_root_claims(read_unverified(links[0], GRANT), trust_domain=credential.id.trust_domain)
         for before, link in pairwise(links):
-            grant = hand_on(grant, before, read_unverified(link, GRANT))
+            grant = hand_on(grant, link_hash(before), read_unverified(link, GRANT))
         if not (credential.key_id == grant.holders[0] and key.kid == grant.holder):
             raise not_an_agent("its key, credential and grant do not belong together")
         if grant.names:

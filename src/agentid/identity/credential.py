@@ -249,6 +249,6 @@ def _subject(subject: str, claimed_issuer: str, name: str, kind: TokenKind) -> A
         raise refused(kind, _NO_SUBJECT) from None
     if not agent_id.path.startswith(_AGENTS):
         raise refused(kind, _NO_SUBJECT)
-    if name != agent_id.name:
+    if name != subject[subject.rindex("/") + 1 :]:
         raise refused(kind, "its name is not the one in its `sub`")
     return agent_id

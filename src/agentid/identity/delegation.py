@@ -35,7 +35,7 @@ from agentid.signing import PublicKey, b64url
 if TYPE_CHECKING:
     from agentid.identity.claims import DelegatedClaims
 
-__all__ = ["hand_on", "link_claims", "sub_agent", "verify_link"]
+__all__ = ["hand_on", "link_claims", "link_hash", "sub_agent", "verify_link"]
 
 MAX_COMPARISONS: Final = 200_000
 """
@@ -44,13 +44,13 @@ constraints counts as many times as there are pairs of their parts.
 """
 
 
-def verify_link(parent: Grant, parent_token: str, token: str, *, now: float, leeway: float) -> tuple[Grant, Lifetime]:
+def verify_link(parent: Grant, parent_hash: str, token: str, *, now: float, leeway: float) -> tuple[Grant, Lifetime]:
     """
     Verify the link that hands a part of *parent* on, and give what its holder may do, and for how long.
 
     Args:
         parent: What the link before says, verified.
-        parent_token: That link itself.
+        parent_hash: Of that link itself, as `link_hash` gives it.
         token: The link.
         now: Unix seconds.
         leeway: Seconds by which the holder's clock may be ahead of ours.
@@ -69,10 +69,10 @@ def verify_link(parent: Grant, parent_token: str, token: str, *, now: float, lee
             raise
         why = "a link is not signed by the key that holds the link before" if error.why == UNKNOWN_KEY else error.why
         raise _broken(why) from None
-    return hand_on(parent, parent_token, claims), lifetime
+    return hand_on(parent, parent_hash, claims), lifetime
 
 
-def hand_on(parent: Grant, parent_token: str, claims: dict[str, Any]) -> Grant:
+def hand_on(parent: Grant, parent_hash: str, claims: dict[str, Any]) -> Grant:
     """
     Read the claims of the link that hands a part of *parent* on; the signature is not looked at.
 
@@ -85,7 +85,7 @@ def hand_on(parent: Grant, parent_token: str, claims: dict[str, Any]) -> Grant:
     link = _reader()(claims)
     if link["iss"] != names.DELEGATE_ISSUER + parent.holder:
         raise _broken("a link is not issued by the key that holds the link before")
-    if link["par_hash"] != _hash(parent_token):
+    if link["par_hash"] != parent_hash:
         raise _broken("a link does not follow on the link before")
     if link["del_depth"] != parent.depth + 1:
         raise _broken("a link is not one step deeper than the link before")
@@ -127,7 +127,7 @@ def hand_on(parent: Grant, parent_token: str, claims: dict[str, Any]) -> Grant:
 
 def link_claims(
     parent: Grant,
-    parent_token: str,
+    parent_hash: str,
     *,
     key: PublicKey,
     name: str,
@@ -148,10 +148,15 @@ def link_claims(
         "cnf": {"jwk": key.jwk},
         "del_depth": parent.depth + 1,
         "del_max_depth": max_depth,
-        "par_hash": _hash(parent_token),
+        "par_hash": parent_hash,
         "authorization_details": access_details(allow, ask),
         names.AGENT_CLAIM: {"ver": 1, "name": name, "purpose": purpose},
     }
+
+
+def link_hash(token: str) -> str:
+    """Give what the next link names this one by: a hash of what was signed, as one input has many signatures."""
+    return b64url(hashlib.sha256(token.rpartition(".")[0].encode("ascii")).digest())
 
 
 def sub_agent(above: Credential, grant: Grant, below: Sequence[str]) -> Credential:
@@ -182,31 +187,38 @@ def sub_agent(above: Credential, grant: Grant, below: Sequence[str]) -> Credenti
 def _check_permissions(
     allow: tuple[Permission, ...], ask: tuple[Permission, ...], parent: Grant, must_ask: tuple[Permission, ...]
 ) -> None:
-    left = MAX_COMPARISONS
     held = (*parent.allow, *parent.ask)
-    exact = frozenset(held)
-    questions = sum(map(_weight, must_ask))
-    weights = {True: sum(map(_weight, parent.allow)), False: sum(map(_weight, held))}
-    for wanted, holding, is_allowed in [*((p, parent.allow, True) for p in allow), *((p, held, False) for p in ask)]:
-        # Most of what is handed on is handed on as it is. A question that covers it is looked for all the same.
-        is_held = wanted in exact and (not is_allowed or wanted not in parent.ask)
-        left -= _weight(wanted) * ((0 if is_held else weights[is_allowed]) + (questions if is_allowed else 0))
-        if left < 0:
+    exact, asked = frozenset(held), frozenset(parent.ask)
+    # Most of what is handed on is handed on as it is. A question that covers it is looked for all the same.
+    new = [permission for permission in allow if permission not in exact or permission in asked]
+    new_questions = [permission for permission in ask if permission not in exact]
+    pairs = _weight(new) * _weight(parent.allow) + _weight(new_questions) * _weight(held)
+    if must_ask:
+        pairs += _weight(allow) * _weight(must_ask)
+    if pairs > MAX_COMPARISONS:
+        raise _refused(
+            f"more than {MAX_COMPARISONS} pairs of permissions would have to be compared",
+            fix="Write fewer or wider permissions",
+        )
+    for permission in allow if must_ask else ():
+        if any(question.covers(permission) for question in must_ask):
             raise _refused(
-                f"more than {MAX_COMPARISONS} pairs of permissions would have to be compared",
-                fix="Write fewer or wider permissions",
-            )
-        if is_allowed and any(asked.covers(wanted) for asked in must_ask):
-            raise _refused(
-                f"{quote(wanted, limit=200)} had to be asked about, and would be allowed without",
+                f"{quote(permission, limit=200)} had to be asked about, and would be allowed without",
                 fix="Put it under `ask`, or leave it away",
             )
-        if not is_held and not any(one.covers(wanted) for one in holding):
-            raise _not_held(wanted, parent)
+    for wanted, holding in ((new, parent.allow), (new_questions, held)):
+        for permission in wanted:
+            if not any(one.covers(permission) for one in holding):
+                raise _not_held(permission, parent)
 
 
-def _weight(permission: Permission) -> int:
-    return 1 + sum(map(_parts, permission.constraints.values()))
+def _weight(permissions: Iterable[Permission]) -> int:
+    weight = 0
+    for permission in permissions:
+        weight += 1
+        if permission.constraints:
+            weight += sum(map(_parts, permission.constraints.values()))
+    return weight
 
 
 def _parts(constraint: Constraint) -> int:
@@ -221,11 +233,6 @@ def _not_held(permission: Permission, parent: Grant) -> DelegationError:
         f"{quote(permission, limit=200)} is not covered by what is held, {shown or 'nothing'}",
         fix="Hand on a part of one permission that is held, with its constraints",
     )
-
-
-def _hash(token: str) -> str:
-    # Of what was signed and not of the signature, of which one input has many.
-    return b64url(hashlib.sha256(token.rpartition(".")[0].encode("ascii")).digest())
 
 
 @cache

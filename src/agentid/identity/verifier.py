@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from agentid.identity.cache import Cache
 from agentid.identity.credential import Credential, issuer
-from agentid.identity.delegation import verify_link
+from agentid.identity.delegation import link_hash, verify_link
 from agentid.identity.grant import Grant, chain_links
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, Lifetime, TokenKind, check_text, decode, refused
 from agentid.signing import KeySet
@@ -34,11 +34,13 @@ class Verified(Generic[Result]):
         value: What the token says.
         lifetime: From when to when it is good; of a chain, from when to when all of its links are.
         keys: The keys of the trust domain that it was verified with.
+        hash: Of the last link of a chain, as the next one names it; empty until there was a next one.
     """
 
     value: Result
     lifetime: Lifetime
     keys: KeySet
+    hash: str = ""
 
 
 class Verifier:
@@ -109,18 +111,14 @@ class Verifier:
             CredentialError: It is not one of this trust domain, or not good at *moment*.
             DelegationError: The chain is broken, or a link hands on what it must not.
         """
-        if type(chain) is tuple:
-            for link in cast("tuple[object, ...]", chain):
-                if type(link) is not str:  # a subclass could equal what it is not
-                    break
-            else:
-                # Nearly every chain is known already: no detours.
-                found = self._grants.get(cast("tuple[str, ...]", chain))
-                if found is not None and found.keys is keys:
-                    found.lifetime.check(GRANT, moment, self._leeway)
-                    return found
-        links = chain_links(cast("object", chain))
-        known, found = len(links), self._known(self._grants, links, keys)
+        links = cast("tuple[str, ...]", chain) if _is_of_texts(chain) else chain_links(chain)
+        found = self._known(self._grants, links, keys)
+        if found is not None:
+            # Nearly every chain is known already, and was looked at then: no detours.
+            found.lifetime.check(GRANT, moment, self._leeway)
+            return found
+        links = chain_links(links)
+        known = len(links)
         while found is None and known > 1:
             known -= 1
             found = self._known(self._grants, links[:known], keys)
@@ -130,9 +128,8 @@ class Verifier:
             )
         for number in range(known, len(links)):
             before = found
-            grant, lifetime = verify_link(
-                before.value, links[number - 1], links[number], now=moment, leeway=self._leeway
-            )
+            before.hash = before.hash or link_hash(links[number - 1])
+            grant, lifetime = verify_link(before.value, before.hash, links[number], now=moment, leeway=self._leeway)
             found = Verified(grant, lifetime.within(before.lifetime), keys)
             # Each remembers the whole chain by which it is found.
             self._grants.put(links[: number + 1], found, sum(map(len, links[: number + 1])))
@@ -176,3 +173,12 @@ class Verifier:
         # Whether the subject is of its issuer's trust domain is the credential's to check; both have to be of ours.
         if claims.get("iss") != issuer(self._trust_domain):
             raise refused(kind, "it is not of this trust domain")
+
+
+def _is_of_texts(chain: object) -> bool:
+    if type(chain) is not tuple:
+        return False
+    for link in cast("tuple[object, ...]", chain):  # noqa: SIM110 -- a generator costs as much as all that is known
+        if type(link) is not str:  # a subclass could equal what it is not
+            return False
+    return True

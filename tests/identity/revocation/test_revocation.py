@@ -9,7 +9,7 @@ import pytest
 
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
 from agentid.identity import Authority, TrustAnchor
-from agentid.identity.delegation import link_claims
+from agentid.identity.delegation import link_claims, link_hash
 from agentid.identity.revocation.revoked import NOTHING, POLL, Reading, Revoked
 from agentid.identity.token import GRANT, encode
 from agentid.signing import PrivateKey
@@ -149,7 +149,7 @@ def test_a_link_that_took_the_id_of_somebody_else_is_taken_back_and_nobody_else(
         key = PrivateKey.generate()
         grant, now = authority.trust.verify_agent(bot).grant, int(clock())
         claims = link_claims(
-            grant, bot.grant_chain[-1], key=key.public_key(), name="child", purpose="", allow=(), ask=(),
+            grant, link_hash(bot.grant_chain[-1]), key=key.public_key(), name="child", purpose="", allow=(), ask=(),
             token_id=stolen, issued_at=now, expires_at=now + 600, max_depth=1,
         )  # fmt: skip
         chain = [*bot.grant_chain, encode(bot._key, GRANT, claims)]
