@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from agentid.identity import AgentId
-from agentid.identity.token import CREDENTIAL, JWT_SVID, read_unverified
+from agentid.identity.token import CREDENTIAL, JWT_SVID, UNREAD, read_unverified
 
 
 @pytest.fixture(params=["credential", "jwt-svid"])
@@ -116,8 +116,8 @@ def test_a_token_id_is_plain(forge, jti):
 
 def test_what_is_issued_has_the_claims_of_the_profile(authority, bot):
     """Exactly these, for a WIT and for a JWT-SVID."""
-    wit = read_unverified(bot.credential_token, CREDENTIAL)
-    svid = read_unverified(authority.jwt_svid(bot, audience="spiffe://acme.example/agent/mailer"), JWT_SVID)
+    wit = read_unverified(bot.credential_token, CREDENTIAL, UNREAD)
+    svid = read_unverified(authority.jwt_svid(bot, audience="spiffe://acme.example/agent/mailer"), JWT_SVID, UNREAD)
 
     assert {"iss", "sub", "iat", "exp", "jti", "cnf", "urn:x-agentid:agent"} == wit.keys()
     assert {"kty", "crv", "alg", "x", "y"} == wit["cnf"]["jwk"].keys()

@@ -501,10 +501,10 @@ def test_the_trust_domain_itself_is_no_agent(make_forge, kind):
 )
 def test_an_issuer_that_is_no_trust_domain_has_no_agents(make_forge, iss, sub):
     """9: Also where nobody asked yet whether the issuer is ours: the two have to be an id and the id that it is of."""
-    from agentid.identity.credential import Credential
+    from agentid.identity.credential import Credential, credential_shape
 
     with pytest.raises(CredentialError, match="SPIFFE ID of an agent"):
-        Credential.from_claims(make_forge("credential").claims(iss=iss, sub=sub))
+        Credential.from_claims(credential_shape().read(make_forge("credential").claims(iss=iss, sub=sub)))
     with pytest.raises(CredentialError, match="SPIFFE ID of an agent"):
         Credential.from_svid_claims(make_forge("jwt-svid").claims(iss=iss, sub=sub), audience=AUDIENCE)
 

@@ -6,7 +6,7 @@ import pytest
 
 from agentid.errors import CredentialError
 from agentid.identity import Authority
-from agentid.identity.delegation import hand_on, link_claims, link_hash
+from agentid.identity.delegation import hand_on, link_claims, link_hash, link_shape
 from agentid.identity.grant import Grant
 from agentid.policy import Policy, Rules
 from agentid.signing import PrivateKey
@@ -66,7 +66,9 @@ def never_widens(rng, counted):
     for _ in range(6):
         number = len(chain)
         try:
-            grant = hand_on(chain[-1], link_hash(f"token.of.{number - 1}"), handed_on(rng, chain[-1], number))
+            grant = hand_on(
+                chain[-1], link_hash(f"token.of.{number - 1}"), link_shape().read(handed_on(rng, chain[-1], number))
+            )
         except CredentialError:
             counted["refused"] += 1
             continue

@@ -23,9 +23,9 @@ from uuid import uuid4
 
 from agentid.errors import CredentialExpiredError, DelegationError, quote
 from agentid.identity.agent_file import AgentFile, not_an_agent
-from agentid.identity.credential import Credential
-from agentid.identity.delegation import hand_on, link_claims, link_hash, sub_agent
-from agentid.identity.grant import Grant, chain_links
+from agentid.identity.credential import Credential, credential_shape
+from agentid.identity.delegation import hand_on, link_claims, link_hash, link_shape, sub_agent
+from agentid.identity.grant import Grant, chain_links, root_shape
 from agentid.identity.inputs import agent_id, check_depth, one_line_text, times
 from agentid.identity.token import CREDENTIAL, GRANT, encode, read_unverified
 from agentid.permission import Permission, permissions
@@ -209,7 +209,7 @@ class Agent(Secret):
             expires_at=expires_at,
             max_depth=self._grant.max_depth if max_depth is None else check_depth(max_depth),
         )
-        grant = hand_on(self._grant, before, claims)
+        grant = hand_on(self._grant, before, link_shape().read(claims))
         if grant.expires_at > ends:
             raise DelegationError("The agent cannot hand this on", why="it would outlive the agent's own credential")
         chain = (*self._chain, encode(self._key, GRANT, claims))
@@ -258,11 +258,12 @@ class Agent(Secret):
         """
         file = AgentFile.read(path, passphrase=passphrase)
         key, token, chain = file.key, file.credential, file.chain
-        credential = Credential.from_claims(read_unverified(token, CREDENTIAL))
+        credential = Credential.from_claims(read_unverified(token, CREDENTIAL, credential_shape()))
         links = chain_links(chain)
-        grant = Grant.from_root_claims(read_unverified(links[0], GRANT), trust_domain=credential.id.trust_domain)
+        root = read_unverified(links[0], GRANT, root_shape())
+        grant = Grant.from_root_claims(root, trust_domain=credential.id.trust_domain)
         for before, link in pairwise(links):
-            grant = hand_on(grant, link_hash(before), read_unverified(link, GRANT))
+            grant = hand_on(grant, link_hash(before), read_unverified(link, GRANT, link_shape()))
         if not (credential.key_id == grant.holders[0] and key.kid == grant.holder):
             raise not_an_agent("its key, credential and grant do not belong together")
         if grant.names:

@@ -7,7 +7,7 @@ are never mixed up: a WIT, proven by the key it names, and a JWT-SVID, for peers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,13 +16,13 @@ from agentid import names
 from agentid.errors import CredentialError
 from agentid.identity.agent_id import AgentId
 from agentid.identity.revocation.revoked import StatusReference, link_ids
-from agentid.identity.token import CREDENTIAL, JWT_SVID, MAX_OWN_SVID, TokenKind, refused
+from agentid.identity.token import CREDENTIAL, JWT_SVID, MAX_OWN_SVID, Shape, TokenKind, refused
 from agentid.signing import ES256, PublicKey
 
 if TYPE_CHECKING:
-    from agentid.identity.claims import CredentialClaims, JwtSvidClaims
+    from agentid.identity.claims import CredentialClaims
 
-__all__ = ["Credential", "holder_key"]
+__all__ = ["Credential", "credential_shape", "holder_key"]
 
 _HOLDER_MEMBERS: Final = dict.fromkeys(("kty", "crv", "alg", "x", "y")).keys()
 _HOLDER_TYPE: Final = ("EC", "P-256", ES256)
@@ -131,14 +131,13 @@ class Credential:
         }
 
     @classmethod
-    def from_claims(cls, claims: dict[str, Any]) -> Credential:
+    def from_claims(cls, wit: CredentialClaims) -> Credential:
         """
         Read the claims of a WIT.
 
         Raises:
-            CredentialError: They are not a WIT's, contradict each other, or the key is not a public P-256 key.
+            CredentialError: They contradict each other, or the key is not a public P-256 key.
         """
-        wit = _readers()[0](claims)
         agent = wit["agent"]
         key = holder_key(wit["cnf"]["jwk"], CREDENTIAL)
         return cls(
@@ -164,9 +163,11 @@ class Credential:
         Raises:
             CredentialError: They are not a JWT-SVID's, contradict each other, or are for somebody else.
         """
+        from agentid.identity.claims import JWT_SVID_SHAPE  # loads pydantic
+
         if names.AGENT_CLAIM not in claims:
             return cls._foreign(claims, audience)
-        svid = _readers()[1](claims)
+        svid = JWT_SVID_SHAPE.read(claims)
         if svid["aud"] != audience:
             raise refused(JWT_SVID, "it is for another audience")
         if svid["exp"] - svid["iat"] > MAX_OWN_SVID:
@@ -187,9 +188,9 @@ class Credential:
 
     @classmethod
     def _foreign(cls, claims: dict[str, Any], audience: str) -> Credential:
-        from agentid.identity.claims import read_foreign_svid  # loads pydantic
+        from agentid.identity.claims import FOREIGN_SVID_SHAPE  # loads pydantic
 
-        svid = read_foreign_svid(claims)
+        svid = FOREIGN_SVID_SHAPE.read(claims)
         if svid["aud"] not in (audience, [audience]):
             raise refused(JWT_SVID, "it is for another audience")
         try:
@@ -233,10 +234,11 @@ def _key(x: str, y: str) -> PublicKey:
 
 
 @cache
-def _readers() -> tuple[Callable[[dict[str, Any]], CredentialClaims], Callable[[dict[str, Any]], JwtSvidClaims]]:
-    from agentid.identity.claims import read_credential, read_jwt_svid  # loads pydantic
+def credential_shape() -> Shape[CredentialClaims]:
+    """Give the shape of a WIT."""
+    from agentid.identity.claims import CREDENTIAL_SHAPE  # loads pydantic
 
-    return read_credential, read_jwt_svid
+    return CREDENTIAL_SHAPE
 
 
 def _subject(subject: str, claimed_issuer: str, name: str, kind: TokenKind) -> AgentId:

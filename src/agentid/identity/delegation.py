@@ -17,7 +17,7 @@ What must never happen: a chain whose last holder may do something that one of t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -28,14 +28,14 @@ from agentid.errors import CredentialError, DelegationError, quote
 from agentid.identity.agent_id import check_name
 from agentid.identity.credential import Credential, holder_key
 from agentid.identity.grant import Grant, access_details, read_permissions
-from agentid.identity.token import GRANT, UNKNOWN_KEY, Lifetime, decode
+from agentid.identity.token import GRANT, UNKNOWN_KEY, Lifetime, Shape, decode
 from agentid.permission import Permission
 from agentid.signing import PublicKey, b64url
 
 if TYPE_CHECKING:
     from agentid.identity.claims import DelegatedClaims
 
-__all__ = ["hand_on", "link_claims", "link_hash", "sub_agent", "verify_link"]
+__all__ = ["hand_on", "link_claims", "link_hash", "link_shape", "sub_agent", "verify_link"]
 
 MAX_COMPARISONS: Final = 200_000
 """
@@ -60,7 +60,9 @@ def verify_link(parent: Grant, parent_hash: str, token: str, *, now: float, leew
         DelegationError: It is one, and hands on what it must not, or is not of this chain.
     """
     try:
-        claims, lifetime = decode(token, GRANT, {parent.holder: parent.holder_key}, now=now, leeway=leeway)
+        claims, lifetime = decode(
+            token, GRANT, {parent.holder: parent.holder_key}, link_shape(), now=now, leeway=leeway
+        )
     except DelegationError:
         raise
     except CredentialError as error:
@@ -72,17 +74,15 @@ def verify_link(parent: Grant, parent_hash: str, token: str, *, now: float, leew
     return hand_on(parent, parent_hash, claims), lifetime
 
 
-def hand_on(parent: Grant, parent_hash: str, claims: dict[str, Any]) -> Grant:
+def hand_on(parent: Grant, parent_hash: str, link: DelegatedClaims) -> Grant:
     """
     Read the claims of the link that hands a part of *parent* on; the signature is not looked at.
 
     Raises:
-        CredentialError: They are not those of a link of a grant.
+        CredentialError: They name an action, pattern or constraint that is not known.
         DelegationError: They hand on what they must not, or are not of this chain.
     """
-    if parent.depth >= parent.max_depth:
-        raise _refused(f"it may be handed on {parent.max_depth} times, and not more often")
-    link = _reader()(claims)
+    _check_depth(parent)
     if link["iss"] != names.DELEGATE_ISSUER + parent.holder:
         raise _broken("a link is not issued by the key that holds the link before")
     if link["par_hash"] != parent_hash:
@@ -139,7 +139,13 @@ def link_claims(
     expires_at: int,
     max_depth: int,
 ) -> dict[str, Any]:
-    """Give the claims of a link that hands a part of *parent* to the holder of *key*; nothing is checked here."""
+    """
+    Give the claims of a link that hands a part of *parent* to the holder of *key*.
+
+    Raises:
+        DelegationError: *parent* is not to be handed on at all. Nothing else is checked here.
+    """
+    _check_depth(parent)
     return {
         "iss": names.DELEGATE_ISSUER + parent.holder,
         "jti": token_id,
@@ -182,6 +188,11 @@ def sub_agent(above: Credential, grant: Grant, below: Sequence[str]) -> Credenti
         expires_at=min(above.expires_at, grant.expires_at),
         key=grant.holder_key,
     )
+
+
+def _check_depth(parent: Grant) -> None:
+    if parent.depth >= parent.max_depth:
+        raise _refused(f"it may be handed on {parent.max_depth} times, and not more often")
 
 
 def _check_permissions(
@@ -236,10 +247,11 @@ def _not_held(permission: Permission, parent: Grant) -> DelegationError:
 
 
 @cache
-def _reader() -> Callable[[dict[str, Any]], DelegatedClaims]:
-    from agentid.identity.claims import read_link  # loads pydantic
+def link_shape() -> Shape[DelegatedClaims]:
+    """Give the shape of a link after the authority's."""
+    from agentid.identity.claims import LINK_SHAPE  # loads pydantic
 
-    return read_link
+    return LINK_SHAPE
 
 
 def _broken(why: str) -> DelegationError:

@@ -7,7 +7,7 @@ a part on, and is read in `delegation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import groupby
@@ -17,14 +17,14 @@ from agentid import names
 from agentid.errors import ConfigurationError, DelegationError
 from agentid.identity.credential import holder_key
 from agentid.identity.revocation.revoked import StatusReference, link_ids
-from agentid.identity.token import GRANT, check_text, refused
+from agentid.identity.token import GRANT, Shape, check_text, refused
 from agentid.permission import Permission
 from agentid.signing import PublicKey
 
 if TYPE_CHECKING:
     from agentid.identity.claims import AccessDetail, GrantClaims
 
-__all__ = ["DEFAULT_MAX_DEPTH", "MAX_DEPTH", "Grant", "access_details", "chain_links", "read_permissions"]
+__all__ = ["DEFAULT_MAX_DEPTH", "MAX_DEPTH", "Grant", "access_details", "chain_links", "read_permissions", "root_shape"]
 
 MAX_DEPTH: Final = 8
 """How often any grant may be handed on."""
@@ -111,16 +111,14 @@ class Grant:
         return claims
 
     @classmethod
-    def from_root_claims(cls, claims: dict[str, Any], *, trust_domain: str) -> Grant:
+    def from_root_claims(cls, link: GrantClaims, *, trust_domain: str) -> Grant:
         """
         Read the claims of the authority's link.
 
         Raises:
-            CredentialError: They are not a grant's of *trust_domain*, or name a type, action, pattern,
-                effect or constraint that is not known.
+            CredentialError: They are not of *trust_domain*, or name an action, pattern or constraint that is not known.
             DelegationError: It is a later link of a chain.
         """
-        link = _reader()(claims)
         if link["iss"] != names.grant_issuer(trust_domain):
             raise refused(GRANT, "it is not of the authority of this trust domain")
         if link["del_depth"] != 0:
@@ -232,7 +230,8 @@ def _permission(action: str, location: str, constraints: dict[str, Any]) -> Perm
 
 
 @cache
-def _reader() -> Callable[[dict[str, Any]], GrantClaims]:
-    from agentid.identity.claims import read_grant  # loads pydantic
+def root_shape() -> Shape[GrantClaims]:
+    """Give the shape of the authority's link."""
+    from agentid.identity.claims import GRANT_SHAPE  # loads pydantic
 
-    return read_grant
+    return GRANT_SHAPE

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-__all__ = ["StrictJSONError", "parse_object"]
+__all__ = ["StrictJSONError", "has_long_number", "parse_object"]
 
 _MAX_DIGITS: Final = 20
 """A sign and 63 bits, which is as far as constraints go."""
@@ -37,7 +37,7 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     """
     # INVARIANT: what is read fast would be read as the same below. What is written from a value repeats no member and
     # has nothing that is not JSON, so neither has a text that equals it, as the text of nearly every token does.
-    if isinstance(data, bytes) and _LONG_NUMBER not in data.translate(_DIGITS_ALIKE):
+    if isinstance(data, bytes) and not has_long_number(data):
         read, write = _fast_json()
         # Strings are not kept for the next text: nearly all differ, and looking them up costs more than making them.
         try:
@@ -47,6 +47,11 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
         except ValueError:
             pass  # what is wrong with it is found out below
     return _parse_strictly(data)
+
+
+def has_long_number(data: bytes) -> bool:
+    """Say whether there are so many digits in a row that it could be a number that not every reader understands."""
+    return _LONG_NUMBER in data.translate(_DIGITS_ALIKE)
 
 
 def _parse_strictly(data: bytes | str) -> dict[str, Any]:

@@ -10,19 +10,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from agentid.identity.cache import Cache
-from agentid.identity.credential import Credential, issuer
+from agentid.identity.credential import Credential, credential_shape, issuer
 from agentid.identity.delegation import link_hash, verify_link
-from agentid.identity.grant import Grant, chain_links
-from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, Lifetime, TokenKind, check_text, decode, refused
+from agentid.identity.grant import Grant, chain_links, root_shape
+from agentid.identity.token import (
+    CREDENTIAL,
+    GRANT,
+    JWT_SVID,
+    UNREAD,
+    Lifetime,
+    Shape,
+    TokenKind,
+    check_text,
+    decode,
+    refused,
+)
 from agentid.signing import KeySet
+
+if TYPE_CHECKING:
+    from agentid.identity.claims import CredentialClaims, GrantClaims
 
 __all__ = ["Verified", "Verifier"]
 
 Key = TypeVar("Key", str, "tuple[str, ...]")
 Result = TypeVar("Result", Credential, Grant)
+Claims = TypeVar("Claims")
 
 
 @dataclass(slots=True)
@@ -80,7 +95,14 @@ class Verifier:
         """
         text = check_text(token, CREDENTIAL)
         return self._token(
-            CREDENTIAL, text, keys, moment, cache=self._credentials, key=text, read=self._read_credential
+            CREDENTIAL,
+            text,
+            keys,
+            moment,
+            cache=self._credentials,
+            key=text,
+            shape=credential_shape(),
+            read=self._read_credential,
         )
 
     def svid(self, token: str, audience: str, keys: KeySet, moment: float) -> Verified[Credential]:
@@ -101,7 +123,9 @@ class Verifier:
                 raise refused(JWT_SVID, "it is not of this trust domain")
             return credential
 
-        return self._token(JWT_SVID, text, keys, moment, cache=self._svids, key=(text, audience), read=read)
+        return self._token(
+            JWT_SVID, text, keys, moment, cache=self._svids, key=(text, audience), shape=UNREAD, read=read
+        )
 
     def grant(self, chain: object, keys: KeySet, moment: float) -> Verified[Grant]:
         """
@@ -124,7 +148,14 @@ class Verifier:
             found = self._known(self._grants, links[:known], keys)
         if found is None:
             found = self._token(
-                GRANT, links[0], keys, moment, cache=self._grants, key=links[:1], read=self._read_root_grant
+                GRANT,
+                links[0],
+                keys,
+                moment,
+                cache=self._grants,
+                key=links[:1],
+                shape=root_shape(),
+                read=self._read_root_grant,
             )
         for number in range(known, len(links)):
             before = found
@@ -145,12 +176,13 @@ class Verifier:
         *,
         cache: Cache[Key, Verified[Result]],
         key: Key,
-        read: Callable[[dict[str, Any]], Result],
+        shape: Shape[Claims],
+        read: Callable[[Claims], Result],
     ) -> Verified[Result]:
         """Verify one token that a key of the authority signed."""
         found = self._known(cache, key, keys)
         if found is None:
-            claims, lifetime = decode(token, kind, keys.with_use(kind.use), now=moment, leeway=self._leeway)
+            claims, lifetime = decode(token, kind, keys.with_use(kind.use), shape, now=moment, leeway=self._leeway)
             found = Verified(read(claims), lifetime, keys)
             cache.put(key, found, len(token))
         else:
@@ -162,17 +194,14 @@ class Verifier:
         found = cache.get(key)
         return found if found is not None and found.keys is keys else None
 
-    def _read_credential(self, claims: dict[str, Any]) -> Credential:
-        self._check_issuer(claims, CREDENTIAL)
+    def _read_credential(self, claims: CredentialClaims) -> Credential:
+        # Whether the subject is of its issuer's trust domain is the credential's to check; both have to be of ours.
+        if claims["iss"] != issuer(self._trust_domain):
+            raise refused(CREDENTIAL, "it is not of this trust domain")
         return Credential.from_claims(claims)
 
-    def _read_root_grant(self, claims: dict[str, Any]) -> Grant:
+    def _read_root_grant(self, claims: GrantClaims) -> Grant:
         return Grant.from_root_claims(claims, trust_domain=self._trust_domain)
-
-    def _check_issuer(self, claims: dict[str, Any], kind: TokenKind) -> None:
-        # Whether the subject is of its issuer's trust domain is the credential's to check; both have to be of ours.
-        if claims.get("iss") != issuer(self._trust_domain):
-            raise refused(kind, "it is not of this trust domain")
 
 
 def _is_of_texts(chain: object) -> bool:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from agentid import names
 from agentid.identity.credential import issuer
 from agentid.identity.revocation.revoked import Revoked, StatusReference
-from agentid.identity.token import TokenKind, decode, encode, refused
+from agentid.identity.token import UNREAD, TokenKind, decode, encode, refused
 from agentid.signing import ES256, PublicKey, Signer, b64url
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def read_status_list(
     Raises:
         CredentialError: It is not a list of *trust_domain*, or not good now.
     """
-    claims, lifetime = decode(token, STATUS_LIST, keys, now=now, leeway=leeway)
+    claims, lifetime = decode(token, STATUS_LIST, keys, UNREAD, now=now, leeway=leeway)
     uri, ttl = claims.get("sub"), claims.get("ttl")
     if claims.get("iss") != issuer(trust_domain):
         raise refused(STATUS_LIST, "it is not of this trust domain")
