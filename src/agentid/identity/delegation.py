@@ -106,7 +106,7 @@ def hand_on(parent: Grant, parent_hash: str, link: DelegatedClaims) -> Grant:
     allow, ask = read_permissions(link["authorization_details"])
     must_ask = (*parent.must_ask, *parent.ask)
     _check_permissions(allow, ask, parent, must_ask)
-    actions = {permission.action for permission in allow}
+    actions = {permission.action for permission in allow} if must_ask else ()
     return Grant(
         token_id=link["jti"],
         allow=allow,
@@ -118,7 +118,7 @@ def hand_on(parent: Grant, parent_hash: str, link: DelegatedClaims) -> Grant:
         chain_ids=(*parent.chain_ids, link["jti"]),
         keys=(*parent.keys, key),
         names=(*parent.names, link["agent"]["name"]),
-        must_ask=tuple(permission for permission in must_ask if permission.action in actions),
+        must_ask=tuple([permission for permission in must_ask if permission.action in actions]),
         on_behalf_of=parent.on_behalf_of,
         purpose=link["agent"].get("purpose", ""),
         status=parent.status,
@@ -203,15 +203,16 @@ def _check_permissions(
     # Most of what is handed on is handed on as it is. A question that covers it is looked for all the same.
     new = [permission for permission in allow if permission not in exact or permission in asked]
     new_questions = [permission for permission in ask if permission not in exact]
+    if not (new or new_questions or must_ask):
+        return
     pairs = _weight(new) * _weight(parent.allow) + _weight(new_questions) * _weight(held)
-    if must_ask:
-        pairs += _weight(allow) * _weight(must_ask)
+    pairs += _weight(allow) * _weight(must_ask)
     if pairs > MAX_COMPARISONS:
         raise _refused(
             f"more than {MAX_COMPARISONS} pairs of permissions would have to be compared",
             fix="Write fewer or wider permissions",
         )
-    for permission in allow if must_ask else ():
+    for permission in allow:
         if any(question.covers(permission) for question in must_ask):
             raise _refused(
                 f"{quote(permission, limit=200)} had to be asked about, and would be allowed without",

@@ -187,11 +187,12 @@ def read_permissions(details: Sequence[AccessDetail]) -> tuple[tuple[Permission,
     for detail in details:
         permissions = allow if detail["effect"] == "allow" else ask
         constraints = detail.get("constraints")
+        actions, locations = detail["actions"], detail["locations"]
         # Said twice, a few kilobytes would stand for millions of permissions.
-        if any(len(set(said)) != len(said) for said in (detail["actions"], detail["locations"])):
+        if len(set(actions)) != len(actions) or len(set(locations)) != len(locations):
             raise refused(GRANT, "of a permission in it, an action or a pattern is said twice")
-        for action in detail["actions"]:
-            for location in detail["locations"]:
+        for action in actions:
+            for location in locations:
                 # Where an agent hands on what it holds, most of it is spelled alike in each link.
                 if constraints or len(location) > _MAX_REMEMBERED:
                     permissions.append(_permission(action, location, constraints or {}))

@@ -143,10 +143,11 @@ class Verifier:
             return found
         links = chain_links(links)
         known = len(links)
-        while found is None and known > 1:
+        while found is None and known > 2:
             known -= 1
             found = self._known(self._grants, links[:known], keys)
         if found is None:
+            known = 1
             found = self._token(
                 GRANT,
                 links[0],
