@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -32,8 +32,9 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from agentid import names
 from agentid.errors import ConfigurationError, CredentialError
+from agentid.secret import Secret
 
-__all__ = ["ED25519", "ES256", "KeySet", "PrivateKey", "PublicKey", "Secret", "Signer", "b64url", "is_key_id"]
+__all__ = ["ED25519", "ES256", "KeySet", "PrivateKey", "PublicKey", "Signer", "b64url", "is_key_id"]
 
 ES256: Final = "ES256"
 ED25519: Final = "Ed25519"
@@ -81,19 +82,6 @@ class Signer(Protocol):
     def sign(self, data: bytes) -> bytes:
         """Sign *data*; the signature is in JOSE form, which is r || s for `ES256`."""
         ...
-
-
-class Secret:
-    """Base of what must stay in this process: it cannot be pickled or copied."""
-
-    __slots__ = ()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise ConfigurationError(
-            f"A {type(self).__name__} was to be pickled or copied",
-            why="it holds a private key, which must not travel by accident",
-            fix="Use the object itself, or hand an agent to another process with `Agent.save` and `Agent.load`",
-        )
 
 
 @dataclass(frozen=True)
@@ -221,7 +209,13 @@ class PrivateKey(Secret):
         ):
             raise ConfigurationError("A private key was refused", why="it is neither for P-256 nor for Ed25519")
         self._key = key
-        self._public = PublicKey.from_jwk(_public_members(key))
+        public = key.public_key()
+        if isinstance(public, Ed25519PublicKey):
+            raw = public.public_bytes(pem_form.Encoding.Raw, pem_form.PublicFormat.Raw)
+            self._public = PublicKey(ED25519, "", raw)
+        else:
+            point = public.public_bytes(pem_form.Encoding.X962, pem_form.PublicFormat.UncompressedPoint)
+            self._public = PublicKey(ES256, "", point)
 
     @classmethod
     def generate(cls, alg: str = ES256) -> PrivateKey:
@@ -374,18 +368,6 @@ def _jwk_members(jwk: object) -> Mapping[str, object]:
         if not isinstance(members.get(name, ""), str):
             raise _bad_key(f"its `{name}` is not text")
     return members
-
-
-def _public_members(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> dict[str, str]:
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        numbers = key.public_key().public_numbers()
-        x, y = (b64url(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
-        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
-    return {
-        "kty": "OKP",
-        "crv": "Ed25519",
-        "x": b64url(key.public_key().public_bytes(pem_form.Encoding.Raw, pem_form.PublicFormat.Raw)),
-    }
 
 
 def _coordinate(name: str, value: object) -> bytes:

@@ -11,6 +11,7 @@ import logging
 import re
 from random import Random
 
+import generated
 import pytest
 import sqlglot
 from access.sql_corpus import DATABASES, DIALECTS, texts
@@ -167,14 +168,14 @@ def test_no_mutilated_text_fails_or_has_fewer_tables_than_brute_force_finds(dial
         check(reader, spliced(random, corpus), dialect)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@settings(max_examples=generated.examples(300), derandomize=True, deadline=None, database=None)
 @given(text=st.text(), dialect=st.sampled_from(DIALECTS))
 def test_any_text_at_all_has_a_reading(text, dialect):
     check(SqlReader(remembered=1), text, dialect)
     check(SqlReader(remembered=1), f"select {text} from t", dialect)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@settings(max_examples=generated.examples(200), derandomize=True, deadline=None, database=None)
 @given(name=st.text(min_size=1, max_size=12), dialect=st.sampled_from(DIALECTS))
 def test_a_quoted_name_is_one_table_or_not_understood(name, dialect):
     """Whatever is inside the quotes: a dot, a quote, a comment, a bracket."""

@@ -15,6 +15,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import generated
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -701,7 +702,7 @@ def test_junk_text_gives_only_our_errors(text, name):
     only_our_errors(lambda: parse(text, source=SOURCE.with_name(name)))
 
 
-@settings(relaxed, max_examples=300)
+@settings(relaxed, max_examples=generated.examples(300))
 @given(TABLES)
 @example("agents = {a = {allow = [{permission='read:x', where={a={any_of=[1]}}}]}}")
 @example("agents = {a = {allow = [{permission='read:x', where={a={any_of=[{}]}}}]}}")
@@ -712,7 +713,7 @@ def test_valid_toml_of_no_sense_gives_only_our_errors(text):
     only_our_errors(lambda: parse(text, source=SOURCE))
 
 
-@settings(relaxed, max_examples=300)
+@settings(relaxed, max_examples=generated.examples(300))
 @given(st.data())
 def test_a_mutated_configuration_gives_only_our_errors(data):
     text = EXAMPLE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import generated
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -92,7 +93,7 @@ any_case = given(
 calmly = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
-@settings(calmly, max_examples=150)
+@settings(calmly, max_examples=generated.examples(150))
 @any_case
 @example(["read:p/{a}"], [PERMISSIONS[0]], [], [], [], [(["x"], {}), ([True], {}), ([1], {})], False)
 def test_a_remembered_answer_is_the_answer_of_the_seven_steps(templates, allow, ask, forbid, asked, calls, recorded):
@@ -101,7 +102,7 @@ def test_a_remembered_answer_is_the_answer_of_the_seven_steps(templates, allow, 
 
 
 @pytest.mark.slow
-@settings(calmly, max_examples=3000)
+@settings(calmly, max_examples=generated.examples(3000))
 @any_case
 def test_it_is_in_thousands_of_cases(templates, allow, ask, forbid, asked, calls, recorded):
     """The same, for longer."""

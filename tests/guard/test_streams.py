@@ -13,6 +13,7 @@ import inspect
 import threading
 import types
 
+import generated
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,7 +113,7 @@ async def perform_async(stream, operation, value):
 def test_a_guarded_generator_answers_as_its_twin():
     """Any sequence of next, send, throw and close gives the same items, errors and states."""
 
-    @settings(deadline=None, max_examples=500)
+    @settings(deadline=None, max_examples=generated.examples(500))
     @given(scripts, sequences)
     def check(script, operations):
         logs = ([], [])
@@ -148,7 +149,7 @@ def test_a_guarded_async_generator_answers_as_its_twin():
         gc.collect(0)
         assert 1 == len(world.records)
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=generated.examples(300))
     @given(scripts, sequences)
     def check(script, operations):
         asyncio.run(compare(script, operations))

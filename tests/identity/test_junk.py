@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 
+import generated
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,9 @@ from agentid.errors import CredentialError
 from agentid.identity import AgentId, TrustAnchor
 from agentid.identity.agent_id import parse_trust_domain
 
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(
+    max_examples=generated.examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 SEGMENT = st.text("ABCDefgh0189-_", max_size=60)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.binary(max_size=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import product
 
+import generated
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ def paths(*texts):
 A, B = paths("read:a/*", "read:*/b")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=generated.examples(500), deadline=None)
 @given(
     st.lists(permission(), max_size=12),
     st.sampled_from(["read", "write", "edit"]),

@@ -12,7 +12,7 @@ import time
 import unicodedata
 from urllib.parse import unquote
 
-from generated import enough, tried
+from generated import enough, examples, tried
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -200,7 +200,7 @@ def test_hostile_text_is_a_permission_that_reads_back_or_is_refused():
     assert {} == enough(tried(6000, law), read=150, refused=300)
 
 
-@settings(max_examples=1500, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(1500), derandomize=True, deadline=None, database=None)
 @given(junk | huge)
 def test_junk_is_refused_by_each_parser_with_one_of_our_errors(value):
     for parse in (

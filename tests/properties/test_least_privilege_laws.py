@@ -192,7 +192,7 @@ def law_of(rng, counted, config, text):
 def test_what_was_done_is_allowed_and_nothing_else_that_is_not_printed():
     counted = generated.tried(120, lambda rng, counted: law_of(rng, counted, None, ""))
 
-    assert {} == generated.enough(counted, allow=1200, ask=120, denied=3000, generalised=40)
+    assert {} == generated.enough(counted, allow=1200, ask=120, denied=3000, generalised=20)
 
 
 CONFIGURED = """\

@@ -15,6 +15,7 @@ import re
 from functools import cache
 
 import generated
+import pytest
 from generated import enough, tried
 from hypothesis import event
 
@@ -226,6 +227,7 @@ ATOMS = [
 ]
 
 
+@pytest.mark.slow
 def test_covering_of_constraints_is_sound_and_transitive_on_each_triple_of_small_ones():
     """No luck needed: several hundred constraints, nested up to three deep, each against each against each."""
     pairs = [make(*pair) for make in (all_of, any_of) for pair in itertools.combinations(ATOMS, 2)]

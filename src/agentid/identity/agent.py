@@ -29,7 +29,8 @@ from agentid.identity.grant import Grant, chain_links, root_shape
 from agentid.identity.inputs import agent_id, check_depth, one_line_text, times
 from agentid.identity.token import CREDENTIAL, GRANT, encode, read_unverified
 from agentid.permission import Permission, permissions
-from agentid.signing import PrivateKey, Secret
+from agentid.secret import Secret
+from agentid.signing import PrivateKey
 
 if TYPE_CHECKING:
     from agentid.identity.agent_id import AgentId

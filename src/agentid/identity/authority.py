@@ -32,7 +32,8 @@ from agentid.identity.revocation.store import RevocationStore
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, MAX_OWN_SVID, encode
 from agentid.identity.trust import TrustAnchor
 from agentid.permission import Permission, permissions
-from agentid.signing import PrivateKey, Secret, Signer
+from agentid.secret import Secret
+from agentid.signing import PrivateKey, Signer
 
 __all__ = ["Authority"]
 

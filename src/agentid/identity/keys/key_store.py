@@ -23,7 +23,8 @@ from agentid.errors import ConfigurationError, quote
 from agentid.identity.keys.bundle import Bundle
 from agentid.identity.keys.key_file import change_keys, load_or_create_keys, read_keys
 from agentid.identity.keys.key_ring import KeyRing
-from agentid.signing import KeySet, Secret
+from agentid.secret import Secret
+from agentid.signing import KeySet
 
 __all__ = ["KeyStore", "PublishedKeys"]
 
