@@ -88,7 +88,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@echo 'installing agentid and what its tests need into $(VENV)'
-	@$(PIP) install -e '.[otlp,toml]' --group test --group access --group interop
+	@$(PIP) install -e '.[otlp,toml]' --group test --group access --group interop --group contrib
 	@touch $(VENV)/.demo $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml

@@ -180,10 +180,9 @@ def test_a_pool_of_the_layer_below_is_guarded(world, web, httpx):
     assert [("success", 13), ("denied", None)] == [(record.status, record.size) for record in world.records]
 
 
-def test_a_target_of_the_layer_below_is_what_is_decided(world, web, httpx):
-    if httpx.is_async:
-        pytest.skip("the same for both")
-    core = pytest.importorskip("httpcore2" if httpx.module.__name__ == "httpx2" else "httpcore", reason="not installed")
+@pytest.mark.parametrize("name", ["httpcore", "httpcore2"])
+def test_a_target_of_the_layer_below_is_what_is_decided(world, web, name):
+    core = pytest.importorskip(name, reason=f"{name} is not installed")
     with core.ConnectionPool() as pool, world.acting(f"read:{web.url}/a"):
         for target in (b"/b", b"http://a.example/a"):
             with pytest.raises(AccessDeniedError):

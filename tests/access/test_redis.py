@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
-from types import SimpleNamespace
 
 import pytest
 from access.redis_server import client, redis, redis_server, server  # noqa: F401
@@ -260,17 +258,3 @@ def test_the_span_is_below_the_one_that_is_current(world, server, client):  # no
     (span, _) = world.spans
     assert outer.get_span_context().span_id == span.parent.span_id
     assert json.loads(span.to_json())["status"]["status_code"] != "ERROR"
-
-
-def test_where_opentelemetry_has_a_span_of_its_own_ours_is_above_it(world, server, client, monkeypatch):  # noqa: F811
-    class Instrumentor:
-        is_instrumented_by_opentelemetry = True
-
-    contrib = SimpleNamespace(RedisInstrumentor=Instrumentor)
-    monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.redis", contrib)
-    with world.acting(f"read:{server.url}/0/k"):
-        client.get("k")
-
-    (span,) = world.spans
-    assert "INTERNAL" == span.kind.name
-    assert "db.system.name" not in span.attributes

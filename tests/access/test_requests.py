@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import sys
-from types import ModuleType
 
 import pytest
 
@@ -235,17 +233,6 @@ def test_a_body_of_any_kind_is_one_record(world, web, session, data):
     assert web.requests[0][2] in {b"data", b"a=b"}
     assert [(f"write:{web.url}/empty", "success")] == world.touched
     assert 1 == len(world.spans)
-
-
-def test_the_attributes_are_left_to_an_instrumentation_of_the_layer_below(world, web, session, monkeypatch):
-    module = ModuleType("opentelemetry.instrumentation.urllib3")
-    module.URLLib3Instrumentor = type("On", (), {"is_instrumented_by_opentelemetry": True})
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-
-    with world.acting(f"read:{web.url}/a"):
-        session.get(f"{web.url}/a")
-
-    assert ["INTERNAL"] == [span.kind.name for span in world.spans]
 
 
 def test_an_agent_that_is_taken_back_is_stopped_in_the_middle_of_a_body(world, web, session):

@@ -95,6 +95,7 @@ class Caller:
     module: str
     ask: Any
     contrib: str = ""
+    takes_addresses: bool = True  # and follows redirects
 
     def get(self, url, **headers):
         return self.ask("GET", url, {name.replace("_", "-"): value for name, value in headers.items()}, None)
@@ -104,7 +105,7 @@ class Caller:
 
 
 CALLERS = (
-    Caller("http.client", "http.client", by_http_client),
+    Caller("http.client", "http.client", by_http_client, takes_addresses=False),
     Caller("urllib", "urllib.request", by_urllib, "urllib:URLLibInstrumentor"),
     Caller("urllib3", "urllib3", by_urllib3, "urllib3:URLLib3Instrumentor"),
     Caller("requests", "requests", by_requests, "requests:RequestsInstrumentor"),

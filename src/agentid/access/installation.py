@@ -8,6 +8,7 @@ Wrapping the libraries that are there, and those that will be imported later.
 - It can be done again, and from several threads; there is one installation in a process.
 - It only acts inside a session. Elsewhere a wrapped function does what it did before.
 - What goes around the wrapped functions is seen by the `tripwire`, as far as Python says so.
+- Ours is the outermost layer, also where OpenTelemetry's own instrumentation wraps the same (`layers`).
 - Removing takes away our own layer where it is the outermost, and elsewhere leaves one that does nothing: whoever
   wrapped a function after us keeps working.
 """
@@ -22,16 +23,16 @@ from contextvars import ContextVar
 from functools import cache
 from threading import RLock
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from agentid.access import tripwire
-from agentid.access.c_types import put
+from agentid.access.layers import INSTRUMENTATIONS, Place
 from agentid.access.touching import Inside, Touching, announcements
 from agentid.guard.session import Session, acting
 from agentid.guard.touch import Touch
 
 if TYPE_CHECKING:
-    from agentid.access.library import Library, Patch
+    from agentid.access.library import Library
     from agentid.record import Access
 
 __all__ = ["LIBRARIES", "Installation", "install"]
@@ -81,7 +82,8 @@ class Installation:
         self._lock = RLock()
         self._inside: Inside = ContextVar("agentid_inside", default=_NONE)
         self._everywhere: Session | None = None
-        self._patched: list[tuple[str, Patch, Any, Any]] = []
+        self._places: list[Place] = []
+        self._lowerings = 0
         self._layers: set[str] = set()
         self._waiting: set[str] = set()
 
@@ -121,10 +123,12 @@ class Installation:
             facts: Values that constraints may look at, as arguments of a tool.
         """
         self.tell_who_acts()
-        if library.contrib and library.has_contrib_spans():
+        is_described = not (library.contrib and library.has_contrib_spans())
+        if not is_described:
             attributes, is_client = {}, False
         touch = Touch.of(accesses, name, attributes=attributes or {}, is_client=is_client)
-        return Touching(self._inside, touch, accounts_for | announcements(library.layer), facts or {})
+        accounts_for |= announcements(library.layer)
+        return Touching(self._inside, touch, accounts_for, facts or {}, is_described=is_described)
 
     def hears(self, layer: str) -> bool:
         """Whether what Python announces of *layer* is a second door: `watches`, and nobody stands for it."""
@@ -153,6 +157,24 @@ class Installation:
         """Look again for what is to be wrapped in *library*, such as classes that were made since."""
         self._arrived(library, sys.modules[library.module])
 
+    @contextmanager
+    def lowered(self, *, is_being_unwrapped: bool) -> Generator[None]:
+        """Give the block in which somebody else wraps functions that we wrap, or takes their layers away."""
+        # The lock is not held in between: they import modules, for which others may hold locks and wait for ours.
+        with self._lock:
+            self._lowerings += 1
+            if self._lowerings == 1:
+                for place in self._places:
+                    place.lower(is_being_unwrapped=is_being_unwrapped)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lowerings -= 1
+                if not self._lowerings:
+                    for place in self._places:
+                        place.rise()
+
     # --- on and off ------------------------------------------------------------------------------------------------
 
     def turn_on(self, *, strict: bool = False) -> None:
@@ -166,6 +188,7 @@ class Installation:
                 self._has_tripwire = True
             self.is_on = True
             try:
+                self._expect(INSTRUMENTATIONS)
                 for name in LIBRARIES:
                     library: Library = importlib.import_module(f"agentid.access.{name}").LIBRARY
                     self._expect(library)
@@ -193,10 +216,9 @@ class Installation:
         with self._lock:
             self.is_on = self.is_strict = False
             self._everywhere = None
-            for _, patch, original, wrapped in reversed(self._patched):
-                if _attributes(patch.owner).get(patch.name) is wrapped:
-                    put(patch.owner, patch.name, original)
-            self._patched.clear()
+            for place in reversed(self._places):
+                place.unwrap()
+            self._places.clear()
             self._layers.clear()
 
     def _expect(self, library: Library) -> None:
@@ -214,47 +236,11 @@ class Installation:
                 self._wrap(library, module)
 
     def _wrap(self, library: Library, module: ModuleType) -> None:
-        mine = {(name, id(patch.owner), patch.name) for name, patch, _, _ in self._patched}
         for patch in library.patches(module, self):
-            if (library.name, id(patch.owner), patch.name) in mine:
+            if any(place.is_of(library, patch) for place in self._places):
                 continue
-            original = _attributes(patch.owner)[patch.name]
-            wrapped: Any = _layer()(original, patch)
-            put(patch.owner, patch.name, wrapped)
-            self._patched.append((library.name, patch, original, wrapped))
+            self._places.append(Place(library, patch, self._inside))
             self._layers.add(library.layer)
-
-
-@cache
-def _layer() -> Any:
-    from wrapt import FunctionWrapper
-
-    class Layer(FunctionWrapper):  # type: ignore[type-arg]
-        """A wrapped function that is copied and pickled by its name, as the function itself was."""
-
-        def __init__(self, original: Any, patch: Patch) -> None:
-            cast("Any", super()).__init__(original, patch.wrapper)
-            self._self_place = patch.owner.__name__, patch.name
-
-        def __reduce_ex__(self, _protocol: object) -> Any:
-            return _named, self._self_place
-
-        def __copy__(self) -> Any:
-            return self
-
-        def __deepcopy__(self, _memo: object) -> Any:
-            return self
-
-    return Layer
-
-
-def _named(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(module), name)
-
-
-def _attributes(owner: Any) -> dict[str, Any]:
-    # As they are stored, and not as they are bound when they are looked up.
-    return cast("dict[str, Any]", vars(owner))
 
 
 def install(*, strict: bool = False) -> Installation:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from agentid.access.installation import Installation
@@ -23,6 +23,9 @@ Runs instead of a function: is given that function, what it is bound to, its arg
 
 wrapt calls it; the function is bound already.
 """
+
+
+_HTTP: Final = frozenset({"aiohttp_client", "httpx", "requests", "urllib", "urllib3"})
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Library:
     limits: str = ""
 
     def has_contrib_spans(self) -> bool:
-        """Whether OpenTelemetry's own instrumentation makes the client's span, with what its conventions name."""
+        """Whether OpenTelemetry's own instrumentation makes the client's span now, with what its conventions name."""
         return any(map(_is_on, self.contrib.split()))
 
 
@@ -74,6 +77,11 @@ def _is_on(contrib: str) -> bool:
     module, _, name = contrib.partition(":")
     instrumentor = getattr(sys.modules.get(module), name, None)
     try:
-        return instrumentor is not None and bool(instrumentor().is_instrumented_by_opentelemetry)
+        if instrumentor is None or not instrumentor().is_instrumented_by_opentelemetry:
+            return False
+        utils: Any = sys.modules["opentelemetry.instrumentation.utils"]
+        # In a request that has a span of theirs, such as around the hops of a redirect, they make no further ones.
+        is_http = module.rpartition(".")[2] in _HTTP
+        return bool(utils.is_http_instrumentation_enabled() if is_http else utils.is_instrumentation_enabled())
     except Exception:  # noqa: BLE001 -- a stranger: then the span is ours alone
         return False

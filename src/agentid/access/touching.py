@@ -50,15 +50,25 @@ class Touching:
         touch: What is about to be done.
         accounts_for: The layers that the library stands on.
         facts: Values that constraints may look at, as arguments of a tool.
+        is_described: Whether its span has what the conventions of OpenTelemetry name; else another one does.
     """
 
-    __slots__ = ("_accounts_for", "_call", "_facts", "_inside", "_token", "_touch")
+    __slots__ = ("_accounts_for", "_call", "_facts", "_inside", "_is_described", "_token", "_touch")
 
-    def __init__(self, inside: Inside, touch: Touch, accounts_for: frozenset[str], facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        inside: Inside,
+        touch: Touch,
+        accounts_for: frozenset[str],
+        facts: Mapping[str, Any],
+        *,
+        is_described: bool = True,
+    ) -> None:
         self._inside = inside
         self._touch = touch
         self._accounts_for = accounts_for
         self._facts = facts
+        self._is_described = is_described
         self._call: GuardedCall | None = None
         self._token: Token[frozenset[str]] | None = None
 
@@ -83,7 +93,7 @@ class Touching:
     ) -> None:
         """Note what went in or came out, and what is known of it only now. Numbers add up, until it is over."""
         if self._call is not None and not self._call.closed:
-            self._call.saw(rows=rows, size=size, attributes=attributes)
+            self._call.saw(rows=rows, size=size, attributes=attributes if self._is_described else None)
 
     def _begin(self, call: GuardedCall) -> None:
         self._call = call

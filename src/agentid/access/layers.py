@@ -1,0 +1,168 @@
+"""
+The layer around each wrapped function, and its place among the layers of others: ours is the outermost.
+
+OpenTelemetry's instrumentations wrap some of the same functions. Theirs around ours would tell of calls that were
+refused, and when it is turned off, what it takes away is the outermost layer, whoever made it. So while one is turned on
+or off, ours steps below theirs, and comes back on top of whatever it left.
+
+At no moment is a function without a layer that decides, except one that theirs replaced by a plain function, while that
+is taken away. What remains of ours below theirs decides nothing that the layer on top is deciding.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agentid.access.c_types import put
+from agentid.access.library import Library, Patch
+from agentid.access.touching import Inside, announcements
+
+if TYPE_CHECKING:
+    from agentid.access.installation import Installation
+
+__all__ = ["INSTRUMENTATIONS", "Place"]
+
+
+class Place:
+    """
+    One function that is wrapped.
+
+    Args:
+        library: Whose it is.
+        patch: Which one, and what runs instead.
+        inside: Says whether an access of that library is being made.
+
+    Raises:
+        KeyError: There is no such function.
+    """
+
+    def __init__(self, library: Library, patch: Patch, inside: Inside) -> None:
+        self.library = library
+        self.patch = patch
+        self._inside = inside
+        self._lowered: Any = None
+        self._undo: Callable[[], None] | None = None
+        self._wrap(_below(self._stored))  # what was left of an earlier time, below somebody who is gone
+
+    @property
+    def _stored(self) -> Any:
+        # As it is stored, and not as it is bound when it is looked up.
+        return cast("dict[str, Any]", vars(self.patch.owner))[self.patch.name]
+
+    def is_of(self, library: Library, patch: Patch) -> bool:
+        """Whether it is this function."""
+        return (library.name, patch.owner, patch.name) == (self.library.name, self.patch.owner, self.patch.name)
+
+    def unwrap(self) -> None:
+        """Take our layer away, if it is the outermost."""
+        if self._stored is self._layer:
+            self._put(self._original)
+
+    def lower(self, *, is_being_unwrapped: bool) -> None:
+        """Let somebody find the function with their own layer outermost, if they have one, and ours below it."""
+        if self._stored is not self._layer:
+            return  # somebody wrapped it since, whom we leave alone
+        theirs: Any = self._original
+        if not is_being_unwrapped:
+            self._lowered = self._inner(theirs)
+        elif _is_layer(theirs):
+            self._lowered, below = theirs, theirs.__wrapped__
+            if _below(below) is below:
+                theirs.__wrapped__ = self._inner(below)
+                self._undo = lambda: setattr(theirs, "__wrapped__", below)
+        else:
+            self._lowered = self._layer
+        self._put(self._lowered)
+
+    def rise(self) -> None:
+        """Put our layer on top again."""
+        lowered, self._lowered, undo, self._undo = self._lowered, None, self._undo, None
+        if lowered is None:
+            return
+        found = self._stored
+        if found is lowered:  # they did nothing here
+            self._put(self._layer)
+            if undo is not None:
+                undo()
+            return
+        self._wrap(_below(found))
+
+    def _wrap(self, original: Any) -> None:
+        self._original = original
+        self._layer = _layer_type()(original, self.patch, None)
+        self._put(self._layer)
+
+    def _inner(self, original: Any) -> Any:
+        own, inside = announcements(self.library.layer), self._inside
+        return _layer_type()(original, self.patch, lambda: inside.get().isdisjoint(own))
+
+    def _put(self, value: Any) -> None:
+        put(self.patch.owner, self.patch.name, value)
+
+
+def _below(function: Any) -> Any:
+    """What lies below our layers, which may have been bound to their class when somebody looked them up there."""
+    while isinstance(getattr(function, "_self_parent", None) or function, _layer_type()):
+        function = function.__wrapped__
+    return function
+
+
+def _is_layer(function: Any) -> bool:
+    """Whether it is somebody's layer, and no decorator of the library itself."""
+    from wrapt import FunctionWrapper
+
+    if isinstance(function, FunctionWrapper):
+        return True
+    module = str(getattr(function, "__globals__", {}).get("__name__", ""))
+    return hasattr(function, "__wrapped__") and module.startswith("opentelemetry.")
+
+
+@cache
+def _layer_type() -> Any:
+    from wrapt import FunctionWrapper
+
+    class Layer(FunctionWrapper):  # type: ignore[type-arg]
+        """A wrapped function that is copied and pickled by its name, as the function itself was."""
+
+        def __init__(self, original: Any, patch: Patch, enabled: Callable[[], bool] | None) -> None:
+            cast("Any", super()).__init__(original, patch.wrapper, enabled)
+            self._self_place = patch.owner.__name__, patch.name
+
+        def __reduce_ex__(self, _protocol: object) -> Any:
+            return _named, self._self_place
+
+        def __copy__(self) -> Any:
+            return self
+
+        def __deepcopy__(self, _memo: object) -> Any:
+            return self
+
+    return Layer
+
+
+def _named(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
+
+
+def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
+    def turns(name: str, *, is_being_unwrapped: bool) -> Patch:
+        def wrapper(wrapped: Any, _instrumentor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            with access.lowered(is_being_unwrapped=is_being_unwrapped):
+                return wrapped(*args, **kwargs)
+
+        return Patch(module.BaseInstrumentor, name, wrapper)
+
+    return [turns("instrument", is_being_unwrapped=False), turns("uninstrument", is_being_unwrapped=True)]
+
+
+INSTRUMENTATIONS: Final = Library(
+    name="opentelemetry-instrumentation",
+    module="opentelemetry.instrumentation.instrumentor",
+    layer="opentelemetry",
+    patches=_patches,
+)
+"""Not a library that touches data: all of OpenTelemetry's instrumentations, as they are turned on and off."""
