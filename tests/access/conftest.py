@@ -74,6 +74,18 @@ def installed():
 
 
 @pytest.fixture
+def name_proxy(installed, monkeypatch):
+    """Let the environment name a proxy from the beginning: `name_proxy("http_proxy", url)`."""
+
+    def name(variable, url):
+        installed.remove()
+        monkeypatch.setenv(variable, url)
+        installed.turn_on()
+
+    return name
+
+
+@pytest.fixture
 def world(installed):
     with capture_spans() as captured:
         yield AccessWorld(captured)

@@ -180,8 +180,8 @@ def test_a_proxy_that_the_agent_names_is_a_place_of_its_own(world, web, other):
     assert [("GET", f"{web.url}/a", b"")] == other.requests
 
 
-def test_a_proxy_of_the_environment_changes_nothing(world, web, other, monkeypatch):
-    monkeypatch.setenv("http_proxy", other.url)
+def test_a_proxy_of_the_environment_changes_nothing(world, web, other, name_proxy):
+    name_proxy("http_proxy", other.url)
     with world.acting(f"read:{web.url}/a"):
         run(lambda session: get(session, f"{web.url}/a"), trust_env=True)
 
@@ -190,10 +190,10 @@ def test_a_proxy_of_the_environment_changes_nothing(world, web, other, monkeypat
 
 
 @pytest.mark.parametrize("named_by", ["agent", "environment"])
-def test_a_tunnel_is_a_part_of_the_request_that_needs_it(world, tls, other, certificate, named_by, monkeypatch):
+def test_a_tunnel_is_a_part_of_the_request_that_needs_it(world, tls, other, certificate, named_by, name_proxy):
     places, proxy = [f"read:{tls.url}/a"], {"trust_env": True}
     if named_by == "environment":
-        monkeypatch.setenv("https_proxy", other.url)
+        name_proxy("https_proxy", other.url)
     else:
         places.append(f"execute:{other.url}")
         proxy = {"proxy": other.url}

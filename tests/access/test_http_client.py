@@ -235,9 +235,9 @@ def test_a_host_that_would_end_or_begin_an_address_is_refused(world, web, host):
 # --- proxies, tunnels and sockets ------------------------------------------------------------------------------------
 
 
-def test_an_address_as_target_touches_the_proxy_too(world, web, other, monkeypatch):
-    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")  # another one
-    monkeypatch.setenv("all_proxy", "socks5://[odd")
+def test_an_address_as_target_touches_the_proxy_too(world, web, other, name_proxy):
+    name_proxy("http_proxy", "http://proxy.example:3128")  # another one
+    name_proxy("all_proxy", "socks5://[odd")
     connection = HTTPConnection("127.0.0.1", other.port)
     with world.acting(f"read:{web.url}/a"), pytest.raises(AccessDeniedError):
         connection.request("GET", f"{web.url}/a")
@@ -257,8 +257,8 @@ def test_an_address_of_the_connected_host_is_no_proxy(world, web, connection):
     assert [(f"read:{web.url}/a", "success")] == world.touched
 
 
-def test_a_proxy_of_the_environment_is_no_place_of_its_own(world, web, other, monkeypatch):
-    monkeypatch.setenv("http_proxy", other.url)
+def test_a_proxy_of_the_environment_is_no_place_of_its_own(world, web, other, name_proxy):
+    name_proxy("http_proxy", other.url)
     connection = HTTPConnection("127.0.0.1", other.port)
     with world.acting(f"read:{web.url}/a"):
         get(connection, f"{web.url}/a").read()

@@ -195,8 +195,8 @@ def test_a_proxy_that_the_agent_names_is_a_place_of_its_own(world, web, other, s
     assert [("GET", f"{web.url}/a", b"")] == other.requests
 
 
-def test_a_proxy_of_the_environment_changes_nothing(world, tls, other, certificate, session, monkeypatch):
-    monkeypatch.setenv("https_proxy", other.url)
+def test_a_proxy_of_the_environment_changes_nothing(world, tls, other, certificate, session, name_proxy):
+    name_proxy("https_proxy", other.url)
     with world.acting(f"read:{tls.url}/a"):
         assert 200 == session.get(f"{tls.url}/a", verify=str(certificate)).status_code
 

@@ -70,6 +70,36 @@ def test_a_file_is_a_file_by_any_scheme(world, tmp_path):
         urllib.request.urlopen(f"file://{tmp_path}/a.txt")
 
 
+def test_a_file_that_a_handler_names_instead_is_what_is_decided(world, tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("data")
+
+    class Another(urllib.request.BaseHandler):
+        def file_request(self, request):
+            request.selector = f"{tmp_path}/b.txt"
+            return request
+
+    with world.acting(f"read:file://{tmp_path}/a.txt"), pytest.raises(AccessDeniedError):
+        urllib.request.build_opener(Another).open(f"file://{tmp_path}/a.txt")
+
+    assert [(f"read:file://{tmp_path}/b.txt", "denied")] == world.touched
+
+
+def test_a_handler_of_files_opens_nothing_else_meanwhile(world, tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("data")
+
+    class Curious(urllib.request.FileHandler):
+        def file_open(self, request):
+            (tmp_path / "b.txt").read_text()
+            return super().file_open(request)
+
+    with world.acting(f"read:file://{tmp_path}/a.txt"), pytest.raises(AccessDeniedError):
+        urllib.request.build_opener(Curious).open(f"file://{tmp_path}/a.txt")
+
+    assert [(f"read:file://{tmp_path}/b.txt", "denied")] == world.touched
+
+
 @pytest.mark.parametrize("path", ["/a//b", "/a/%2e%2e/b", "/a/../b", "/%00", "/a%2fb"])
 def test_an_address_that_could_be_another_one_is_refused(world, http, path):
     with world.acting(f"read:{http.url}/**"), pytest.raises(AccessDeniedError):
@@ -176,8 +206,8 @@ def test_a_proxy_that_the_agent_names_is_a_place_of_its_own(world, web, other):
     assert [("GET", f"{web.url}/a", b"")] == other.requests
 
 
-def test_a_proxy_of_the_environment_changes_nothing(world, web, other, monkeypatch):
-    monkeypatch.setenv("http_proxy", other.url)
+def test_a_proxy_of_the_environment_changes_nothing(world, web, other, monkeypatch, name_proxy):
+    name_proxy("http_proxy", other.url)
     monkeypatch.setattr(urllib.request, "_opener", None)
     with world.acting(f"read:{web.url}/a"), urllib.request.urlopen(f"{web.url}/a") as response:
         response.read()

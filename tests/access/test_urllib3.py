@@ -94,10 +94,10 @@ def test_a_proxy_that_the_agent_names_is_a_place_of_its_own(world, web, other):
 
 
 @pytest.mark.parametrize("named_by", ["agent", "environment"])
-def test_a_tunnel_is_a_part_of_the_request_that_needs_it(world, tls, other, certificate, named_by, monkeypatch):
+def test_a_tunnel_is_a_part_of_the_request_that_needs_it(world, tls, other, certificate, named_by, name_proxy):
     places = [f"read:{tls.url}/a"]
     if named_by == "environment":
-        monkeypatch.setenv("https_proxy", other.url)
+        name_proxy("https_proxy", other.url)
     else:
         places.append(f"execute:{other.url}")
     with urllib3.ProxyManager(other.url, ca_certs=str(certificate), retries=False) as manager:

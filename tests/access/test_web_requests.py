@@ -213,6 +213,19 @@ def test_a_host_in_another_script_is_named_as_it_is_looked_up(world, caller):
     assert [("read:http://xn--bcher-kva.example/a", "denied")] == world.touched
 
 
+@by_address
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_a_proxy_that_the_agent_puts_into_the_environment_is_a_place_of_its_own(
+    world, web, other, caller, monkeypatch, name
+):
+    with world.acting(f"read:{web.url}/a"):
+        monkeypatch.setenv(name, other.url)
+        with suppress(AccessDeniedError):
+            caller.get(f"{web.url}/a")
+
+    assert [] == other.requests
+
+
 def test_what_the_server_refuses_is_what_the_library_says(world, web, caller):
     with world.acting(f"read:{web.url}/**"):
         assert (404, b"hello from /missing") == caller.get(f"{web.url}/missing")

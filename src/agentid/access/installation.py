@@ -16,6 +16,7 @@ Wrapping the libraries that are there, and those that will be imported later.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -70,6 +71,7 @@ class Installation:
 
     Attributes:
         is_on: Whether wrapped functions ask before they run.
+        proxies: Those that the environment named when this was turned on: whoever runs the program wants them.
         program: The file that Python itself opens to run it, absolute; empty where nothing is run.
         is_strict: Whether what no wrapped library accounts for is refused, as far as the tripwire sees it.
     """
@@ -78,6 +80,7 @@ class Installation:
         self.is_on = False
         self.is_strict = False
         self.program = ""
+        self.proxies: tuple[str, ...] = ()
         self._has_tripwire = False
         self._lock = RLock()
         self._inside: Inside = ContextVar("agentid_inside", default=_NONE)
@@ -187,6 +190,8 @@ class Installation:
                 tripwire.arm(self)
                 self._has_tripwire = True
             self.is_on = True
+            # Not `getproxies`, which would import what is wrapped.
+            self.proxies = tuple(value for name, value in os.environ.items() if name.lower().endswith("_proxy"))
             try:
                 self._expect(INSTRUMENTATIONS)
                 for name in LIBRARIES:

@@ -77,7 +77,7 @@ class _Client:
             if isinstance(connector, (self._module.UnixConnector, self._module.NamedPipeConnector)):
                 yield from socket_accesses(connector.path)
             if req.proxy is not None:
-                yield from proxy_accesses(req.proxy.raw_host or "", req.proxy.port)
+                yield from proxy_accesses(self._access, req.proxy.raw_host or "", req.proxy.port)
 
         asked = _asked(req, through).unaccounted(self._access)
         if asked is None:

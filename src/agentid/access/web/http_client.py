@@ -243,7 +243,7 @@ class _Sending:
 
         def accesses() -> tuple[Access, ...]:
             place = Resource.parse(f"https://{name}:{port}")
-            return (Access("execute", place), *proxy_accesses(connection.host, connection.port))
+            return (Access("execute", place), *proxy_accesses(self.access, connection.host, connection.port))
 
         with WebRequest.of(accesses).touching(self.access, LIBRARY):
             self.wrapped(self.data)
@@ -267,9 +267,9 @@ class _Sending:
             if path is not None:
                 yield from socket_accesses(path)
             if socks is not None:
-                yield from proxy_accesses(socks["proxy_host"], socks["proxy_port"])
+                yield from proxy_accesses(self.access, socks["proxy_host"], socks["proxy_port"])
             if tunnel or (is_for_proxy and web_resource(head.target).key[:3] != web_resource(here).key[:3]):
-                yield from proxy_accesses(connection.host, connection.port)
+                yield from proxy_accesses(self.access, connection.host, connection.port)
 
         return WebRequest(head.method, head.target if is_for_proxy else here + head.target, head.headers, through)
 

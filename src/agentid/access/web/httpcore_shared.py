@@ -30,12 +30,15 @@ def library(name: str, contrib: str) -> Library:
 
 
 def _patches(found: Library, module: ModuleType, access: Installation) -> Iterable[Patch]:
-    sending = Sending(found, access, _asked, CountedStream, AsyncCountedStream)
+    def asked(pool: Any, request: Any) -> WebRequest:
+        return _asked(access, pool, request)
+
+    sending = Sending(found, access, asked, CountedStream, AsyncCountedStream)
     yield Patch(module.ConnectionPool, "handle_request", sending.sends)
     yield Patch(module.AsyncConnectionPool, "handle_async_request", sending.sends_async)
 
 
-def _asked(pool: Any, request: Any) -> WebRequest:
+def _asked(access: Installation, pool: Any, request: Any) -> WebRequest:
     url, target = request.url, text_of(request.url.target)
     if not target.startswith("/"):
         return WebRequest.refused("its target is no path")
@@ -46,7 +49,7 @@ def _asked(pool: Any, request: Any) -> WebRequest:
             yield from socket_accesses(path)
         if proxy is not None:
             default = {b"http": 80, b"https": 443}.get(proxy.scheme, 1080)
-            yield from proxy_accesses(text_of(proxy.host), proxy.port or default)
+            yield from proxy_accesses(access, text_of(proxy.host), proxy.port or default)
 
     address = web_address(text_of(url.scheme), text_of(url.host), url.port, target)
     return WebRequest(request.method, address, tuple(request.headers), through)

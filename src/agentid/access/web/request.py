@@ -4,8 +4,9 @@ One request of any HTTP library, in the words of permissions: what it touches, a
 - The resource is the address without query, fragment and user info; the action is that of the method.
 - A header that makes a server take the request for another one changes the action to `execute` (another method, another
   protocol) or is refused (another host, another path, two lengths).
-- A proxy is no resource of its own if the environment names it: whoever runs the program wants it. Any other one sees
-  what is sent, so it needs `execute` on its address. So does the file of a Unix socket.
+- A proxy is no resource of its own if the environment named it when the libraries were wrapped: whoever runs the program
+  wants it. Any other one, also of an environment that changed since, sees what is sent, so it needs `execute` on its
+  address. So does the file of a Unix socket.
 - A library accounts for *this* request with the layers below, and not for others: a callback, an adapter or a handler
   that asks for something else meanwhile is decided.
 """
@@ -201,16 +202,14 @@ def _check_host(resource: Resource, value: str) -> None:
         raise ConfigurationError("a request has another Host", why=why)
 
 
-def proxy_accesses(host: str, port: int | None) -> tuple[Access, ...]:
+def proxy_accesses(access: Installation, host: str, port: int | None) -> tuple[Access, ...]:
     """
-    Say what going through a proxy touches: nothing if the environment names it, else `execute` on its address.
+    Say what going through a proxy touches: nothing if the environment named it, else `execute` on its address.
 
     Raises:
         ConfigurationError: It has a name that no resource can have.
     """
-    from urllib.request import getproxies
-
-    for value in getproxies().values():
+    for value in access.proxies or _proxies_of_the_system():
         try:
             parts = urlsplit(value if "://" in value else f"http://{value}")
             named = parts.hostname, parts.port or _PORTS.get(parts.scheme, 1080)
@@ -219,6 +218,17 @@ def proxy_accesses(host: str, port: int | None) -> tuple[Access, ...]:
         if named == (host.strip("[]").lower(), port):
             return ()
     return (Access("execute", Resource.parse(web_address("http", host, port, ""))),)
+
+
+def _proxies_of_the_system() -> Iterable[str]:
+    """Those of the settings of the system, on those that have some: asked only where the environment names none."""
+    import urllib.request
+
+    for name in ("getproxies_macosx_sysconf", "getproxies_registry"):
+        found = getattr(urllib.request, name, None)
+        if found is not None:
+            return found().values()
+    return ()
 
 
 def socket_accesses(path: str | bytes) -> tuple[Access, ...]:

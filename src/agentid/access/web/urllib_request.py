@@ -4,20 +4,20 @@
 The official hook is the opener that all requests go through; an opener of one's own is one, too. The layer below is
 `http.client`, which sees who goes around it, and what a handler or a proxy made of a request.
 
-An address `data:` holds its data, so nothing is touched.
+An address `data:` holds its data, so nothing is touched. One of `file:` is decided where the file is opened, whatever a
+handler made of it.
 """
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from agentid.access.library import Library, Patch
-from agentid.access.places import file_resource
 from agentid.access.web.body import run
 from agentid.access.web.request import WebRequest
-from agentid.record import Access
 
 if TYPE_CHECKING:
     from agentid.access.installation import Installation
@@ -36,14 +36,11 @@ def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
         request = module.Request(fullurl, data) if isinstance(fullurl, str) else fullurl
         if data is not None:
             request.data = data
-        if request.type == "data":
+        if request.type in {"data", "file"}:
+            if not mimetypes.inited:  # the system's own names of types, by which it names that of a file
+                with access.accounting_for(frozenset({"file"})):
+                    mimetypes.init()
             return wrapped(request, None, *rest, **kwargs)
-        if request.type == "file":
-            path = module.url2pathname(request.selector)
-            with access.touching(
-                LIBRARY, lambda: [Access("read", file_resource(path))], "open file", accounts_for=frozenset({"file"})
-            ):
-                return wrapped(request, None, *rest, **kwargs)
         asked = WebRequest(request.get_method(), request.full_url, request.header_items()).unaccounted(access)
         if asked is None:
             return wrapped(request, None, *rest, **kwargs)
