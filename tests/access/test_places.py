@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentid.access.places import web_access, web_resource
+from agentid.access.places import web_resource
 from agentid.errors import ConfigurationError
 
 
@@ -56,18 +56,3 @@ def test_an_address_is_named_without_what_is_no_place(url, resource):
 def test_what_could_be_another_place_is_refused(url):
     with pytest.raises(ConfigurationError):
         web_resource(url)
-
-
-@pytest.mark.parametrize(
-    ("method", "action"),
-    [
-        ("GET", "read"),
-        ("post", "write"),
-        ("PUT", "edit"),
-        ("DELETE", "delete"),
-        ("CONNECT", "execute"),
-        ("", "execute"),
-    ],
-)
-def test_a_method_is_an_action(method, action):
-    assert f"{action}:http://a.example/b" == str(web_access(method, "http://a.example/b"))

@@ -2,8 +2,8 @@
 The layer around each wrapped function, and its place among the layers of others: ours is the outermost.
 
 OpenTelemetry's instrumentations wrap some of the same functions. Theirs around ours would tell of calls that were
-refused, and when it is turned off, what it takes away is the outermost layer, whoever made it. So while one is turned on
-or off, ours steps below theirs, and comes back on top of whatever it left.
+refused, and when it is turned off, what it takes away is the outermost layer, whoever made it. So while one is turned
+on or off, ours steps below theirs, and comes back on top of whatever it left.
 
 At no moment is a function without a layer that decides, except one that theirs replaced by a plain function, while that
 is taken away. What remains of ours below theirs decides nothing that the layer on top is deciding.

@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 
 from agentid.errors import ConfigurationError
 from agentid.permission import Action
-from agentid.record import Access
 from agentid.resource import Resource
 from agentid.segment import plain_text
 
-__all__ = ["ACTION_OF_METHOD", "file_resource", "web_access", "web_resource"]
+__all__ = ["ACTION_OF_METHOD", "file_resource", "web_resource"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -55,16 +54,6 @@ def web_resource(url: str) -> Resource:
     # A trailing slash names what it follows; any other empty segment is refused by `parse`.
     place = f"{parts.scheme.lower()}://{authority}{'' if port is None else f':{port}'}{path.removesuffix('/')}"
     return Resource.parse(place)
-
-
-def web_access(method: str, url: str) -> Access:
-    """
-    Say what a request does to which resource.
-
-    Raises:
-        ConfigurationError: See `web_resource`.
-    """
-    return Access(ACTION_OF_METHOD.get(method.upper(), "execute"), web_resource(url))
 
 
 def file_resource(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Resource:

@@ -7,9 +7,9 @@
 - An endpoint that is not AWS's own can be anybody's: the same actions on its address are asked for as well.
 
 The official hook is the event `before-call`; wrapped is `BaseClient._make_api_call`, where clients, resources,
-paginators, waiters and transfers meet. Handlers of events can change parameters after that, and addresses later still.
-So what is about to be sent is decided again where it is not what was decided: where the request is put together, and
-where it is sent.
+paginators, waiters and transfers meet. Handlers of events can change parameters after that, and addresses and headers
+later still. So what is about to be sent is decided again where it is not what was decided: where the request is put
+together, and where it is sent. A proxy that a client names is a place of its own.
 
 Transfers (`upload_file`, `download_fileobj`, …) run in threads of their own; the agent's identity goes along. The body
 of an object is read later: whether the agent may go on is checked at each piece. A client that is made inside of a
@@ -29,10 +29,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from agentid.access.library import Library, Patch
-from agentid.access.places import ACTION_OF_METHOD, web_access
+from agentid.access.places import ACTION_OF_METHOD
 from agentid.access.s3.operations import accesses_of, s3_resource
-from agentid.access.s3.requests import Request, at_endpoint, is_as_decided, query_of, site_of
+from agentid.access.s3.requests import Request, at_endpoint, is_as_decided
 from agentid.access.touching import Touching
+from agentid.access.web.request import WebRequest, proxy_accesses
 from agentid.permission import Action
 from agentid.record import Access
 from agentid.record import attributes as names
@@ -124,8 +125,7 @@ class _Aws:
             self.presigned.set(_Presigned(request, str(request["method"]), touching.accesses))
         elif call is not None:
             names_keys = operation_model.name != "DeleteObjects"
-            site, query = site_of(endpoint_url), query_of(str(request["url"]))
-            call.requests.append(Request(site, str(request["method"]), query, touching.accesses, names_keys))
+            call.requests.append(Request.of(endpoint_url, request, touching.accesses, names_keys=names_keys))
         return request
 
     def _touching(
@@ -162,29 +162,31 @@ class _Aws:
 
     # --- what is sent ------------------------------------------------------------------------------------------------
 
-    def sends(self, wrapped: Any, _session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def sends(self, wrapped: Any, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`URLLib3Session.send(request)`, where everything that `botocore` sends is sent."""
         if not self.access.watches("s3"):
             return wrapped(*args, **kwargs)
-        return self._send(wrapped, *args, **kwargs)
+        return self._send(wrapped, session, *args, **kwargs)
 
-    def _send(self, wrapped: Any, request: Any) -> Any:
-        call, method, url = self.calls.get(), str(request.method), str(request.url)
+    def _send(self, wrapped: Any, session: Any, request: Any) -> Any:
+        def through() -> Iterable[Access]:
+            proxy: str | None = session._proxy_config.proxy_url_for(request.url)
+            if proxy:
+                parts = urlsplit(proxy)
+                yield from proxy_accesses(self.access, parts.hostname or "", parts.port or 80)
+
+        call, headers = self.calls.get(), request.headers.items()
+        asked = WebRequest(str(request.method), str(request.url), headers, through)
         if call is not None:
             call.touching.check()
-            if any(is_as_decided(method, url, decided) for decided in call.requests):
-                with self.access.accounting_for(_BELOW):
-                    return wrapped(request)
-        # Credentials that are fetched, or a request that a handler sent elsewhere.
-        host = urlsplit(url).hostname or ""
-        with self.access.touching(
-            LIBRARY,
-            lambda: [web_access(method, url)],
-            f"{method} {host}",
-            attributes={names.HTTP_METHOD: method, names.SERVER_ADDRESS: host},
-            is_client=True,
-            accounts_for=_BELOW,
-        ):
+            if any(is_as_decided(request, decided) for decided in call.requests):
+                proxies = tuple(through())
+                if not proxies:
+                    with self.access.accounting_for(_BELOW):
+                        return wrapped(request)
+                asked = WebRequest.of(lambda: proxies)
+        # Credentials that are fetched, a request that a handler made another one, or a proxy that the agent named.
+        with asked.touching(self.access, LIBRARY), self.access.accounting_for(_BELOW):
             return wrapped(request)
 
     # --- access that is given away -----------------------------------------------------------------------------------
@@ -267,11 +269,11 @@ class _Aws:
         return isinstance(path, str) and any(Path(path).resolve().is_relative_to(folder) for folder in folders)
 
     def reads_body(self, wrapped: Any, body: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """`StreamingBody.read` and `readinto`: the bytes of an object, which arrive only now."""
-        if self.access.watches("s3"):
-            touching = cast("Touching | None", getattr(body, _CONTEXT, None))
-            if touching is not None:
-                touching.check()
+        """`StreamingBody.read`, `readinto` and `readlines`: the bytes of an object, which arrive only now."""
+        # What was decided in a session lasts until its end, wherever it is read.
+        touching = cast("Touching | None", getattr(body, _CONTEXT, None))
+        if touching is not None and self.access.is_on:
+            touching.check()
         return wrapped(*args, **kwargs)
 
 
@@ -333,8 +335,9 @@ def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
     yield Patch(signers.RequestSigner, "generate_presigned_url", aws.signs_url)
     yield Patch(signers.S3PostPresigner, "generate_presigned_post", aws.signs_form)
     yield Patch(loaders.JSONFileLoader, "load_file", aws.loads_model)
-    for name in ("read", "readinto"):
-        yield Patch(response.StreamingBody, name, aws.reads_body)
+    for name in ("read", "readinto", "readlines"):
+        if hasattr(response.StreamingBody, name):
+            yield Patch(response.StreamingBody, name, aws.reads_body)
     try:
         tasks = import_module("s3transfer.tasks")
     except ImportError:
@@ -351,7 +354,7 @@ LIBRARY: Final = Library(
     distribution="botocore",
     contrib="opentelemetry.instrumentation.botocore:BotocoreInstrumentor",
     limits=(
-        "transfers by the native `awscrt`; `aiobotocore`; what a handler of events changes in a body or header, and a "
-        "proxy in the client's settings; what somebody does with a presigned URL"
+        "transfers by the native `awscrt`; `aiobotocore`; what a handler of events changes in the contents that are "
+        "sent; what somebody does with a presigned URL"
     ),
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
+from agentid.access.web.request import is_odd, text_of
 from agentid.permission import Action
 from agentid.record import Access
 from agentid.resource import Resource
@@ -23,14 +24,45 @@ _S3 = re.compile(
 _SIGNATURE: Final = frozenset({"AWSAccessKeyId", "Expires", "Signature"})
 
 
+_HELD: Final = frozenset({"x-amz-acl", "x-amz-copy-source", "x-amz-target"})
+
+
 class Request(NamedTuple):
     """A request that was put together, as far as it must stay that."""
 
     site: str
+    path: str
     method: str
     query: frozenset[str]
+    headers: frozenset[tuple[str, str]]
     accesses: tuple[Access, ...]
-    names_keys: bool
+    keys: object
+    """The body, where it names keys, and not the address."""
+    form: object
+    """The operation, where the body is a form that names it."""
+
+    @classmethod
+    def of(
+        cls, endpoint: str, request: Mapping[str, Any], accesses: tuple[Access, ...], *, names_keys: bool
+    ) -> Request:
+        """Look at what `botocore` put together for an endpoint."""
+        url, body = str(request["url"]), request.get("body")
+        return cls(
+            site_of(endpoint),
+            urlsplit(url).path,
+            str(request["method"]),
+            query_of(url),
+            _held(request["headers"]),
+            accesses,
+            keys=None if names_keys else body,
+            form=cast("Mapping[str, object]", body).get("Action") if isinstance(body, Mapping) else None,
+        )
+
+
+def _held(headers: Mapping[Any, Any]) -> frozenset[tuple[str, str]]:
+    """Give those headers that say what a request does."""
+    named = [(text_of(name).lower(), text_of(value)) for name, value in headers.items()]
+    return frozenset(pair for pair in named if pair[0] in _HELD or pair[0].startswith("x-amz-grant-"))
 
 
 def is_of_aws(host: str, service: str) -> bool:
@@ -63,26 +95,36 @@ def query_of(url: str) -> frozenset[str]:
     return frozenset(name for name in given if not name.lower().startswith("x-amz-")) - _SIGNATURE
 
 
-def is_as_decided(method: str, url: str, decided: Request) -> bool:
-    """Whether a request does what it was decided to do, and where."""
-    if method != decided.method or not query_of(url) <= decided.query:
+def is_as_decided(request: Any, decided: Request) -> bool:
+    """Whether a request that is about to be sent does what it was decided to do, and where."""
+    url, body = str(request.url), request.body
+    if request.method != decided.method or not query_of(url) <= decided.query:
         return False
+    if _held(request.headers) != decided.headers or is_odd(url, request.headers.items()):
+        return False
+    if decided.keys is not None and body != decided.keys:
+        return False
+    if decided.form is not None and parse_qs(text_of(body)).get("Action") != [decided.form]:
+        return False
+    return any(_is_there(url, access, decided) for access in decided.accesses)
+
+
+def _is_there(url: str, access: Access, decided: Request) -> bool:
+    """Whether it goes where something was decided."""
     parts = urlsplit(url)
     site, host, path = site_of(url), parts.netloc.lower(), unquote(parts.path)
+    scheme, bucket, _, *segments = access.resource.key
+    if scheme == "aws":
+        return (site, parts.path) == (decided.site, decided.path)
     # A bucket may answer that it is in another region.
     is_elsewhere = is_of_aws(host, "s3") and decided.site.startswith(f"{parts.scheme}:")
-    for access in decided.accesses:
-        scheme, bucket, _, *segments = access.resource.key
-        if scheme == "aws" and site == decided.site:
-            return True
-        if scheme != "s3":
-            continue
-        key = "/".join(segments)
-        # Where there are several keys, they stand in the body, and the address names only the bucket.
-        wanted = {f"/{key}", f"/{key}/"} if segments and decided.names_keys else {"/", ""}
-        if is_elsewhere or decided.site in {site, f"{parts.scheme}://{host.removeprefix(f'{bucket}.')}"}:
-            if host.startswith(f"{bucket}.") and path in wanted:
-                return True
-            if path.removeprefix(f"/{bucket}") in wanted and path.startswith(f"/{bucket}"):
-                return True
-    return False
+    if scheme != "s3" or not (
+        is_elsewhere or decided.site in {site, f"{parts.scheme}://{host.removeprefix(f'{bucket}.')}"}
+    ):
+        return False
+    key = "/".join(segments)
+    # Where there are several keys, they stand in the body, and the address names only the bucket.
+    wanted = {f"/{key}", f"/{key}/"} if segments and decided.keys is None else {"/", ""}
+    if host.startswith(f"{bucket}.") and path in wanted:
+        return True
+    return path.removeprefix(f"/{bucket}") in wanted and path.startswith(f"/{bucket}")

@@ -4,9 +4,9 @@ One request of any HTTP library, in the words of permissions: what it touches, a
 - The resource is the address without query, fragment and user info; the action is that of the method.
 - A header that makes a server take the request for another one changes the action to `execute` (another method, another
   protocol) or is refused (another host, another path, two lengths).
-- A proxy is no resource of its own if the environment named it when the libraries were wrapped: whoever runs the program
-  wants it. Any other one, also of an environment that changed since, sees what is sent, so it needs `execute` on its
-  address. So does the file of a Unix socket.
+- A proxy is no resource of its own if the environment named it when the libraries were wrapped: whoever runs the
+  program wants it. Any other one, also of an environment that changed since, sees what is sent, so it needs `execute`
+  on its address. So does the file of a Unix socket.
 - A library accounts for *this* request with the layers below, and not for others: a callback, an adapter or a handler
   that asks for something else meanwhile is decided.
 """
@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from agentid.access.library import Library
     from agentid.access.touching import Touching
 
-__all__ = ["WebRequest", "host_and_port", "proxy_accesses", "socket_accesses", "text_of", "tunnel_layer", "web_address"]
+__all__ = [
+    "WebRequest",
+    "host_and_port",
+    "is_odd",
+    "proxy_accesses",
+    "socket_accesses",
+    "text_of",
+    "tunnel_layer",
+    "web_address",
+]
 
 _OTHER_METHOD: Final = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _OTHER_PATH: Final = frozenset({"x-original-url", "x-rewrite-url"})
@@ -190,6 +199,15 @@ def _may_be_another(resource: Resource, headers: Headers) -> bool:
     if {"content-length", "transfer-encoding"} <= seen:
         raise ConfigurationError("a request has two lengths", why="its headers name two lengths of its body")
     return another
+
+
+def is_odd(url: str, headers: Headers) -> bool:
+    """Whether the headers of a request may make a server take it for another one."""
+    parts = urlsplit(url)
+    try:
+        return _may_be_another(Resource.parse(f"{parts.scheme}://{parts.netloc}"), headers)
+    except ConfigurationError:
+        return True
 
 
 def _check_host(resource: Resource, value: str) -> None:
