@@ -53,7 +53,7 @@ class _Client:
     async def _request(self, wrapped: Any, session: Any, method: str, str_or_url: Any, **kwargs: Any) -> Any:
         if not self._access.watches("aiohttp"):
             return await wrapped(method, str_or_url, **kwargs)
-        asked = _first(session, method, str_or_url, kwargs.get("headers"))
+        asked = _first(session, method, str_or_url, kwargs)
         asked = None if asked is None else asked.unaccounted(self._access)
         if asked is None:  # or no request that can be made: the library says so, or it is decided below
             return await wrapped(method, str_or_url, **kwargs)
@@ -164,17 +164,20 @@ async def _run(touching: Touching, make: Callable[[], Awaitable[Any]]) -> Any:
         raise
 
 
-def _first(session: Any, method: str, str_or_url: Any, headers: Any) -> WebRequest | None:
+def _first(session: Any, method: str, str_or_url: Any, given: dict[str, Any]) -> WebRequest | None:
     """What a session is asked for, before redirects and middlewares."""
     try:
-        url, merged = session._build_url(str_or_url), session._prepare_headers(headers)
+        url, merged = session._build_url(str_or_url), session._prepare_headers(given.get("headers"))
     except (TypeError, ValueError):
         return None
-    return WebRequest(method, _address(url), tuple(merged.items())) if url.raw_host else None
+    if not url.raw_host:
+        return None
+    return WebRequest(method, _address(url), tuple(merged.items()), tls_name=given.get("server_hostname"))
 
 
 def _asked(req: Any, through: Callable[[], Iterable[Access]] = tuple) -> WebRequest:
-    return WebRequest(req.method, _address(req.url), tuple(req.headers.items()), through)
+    name = getattr(req, "server_hostname", None)
+    return WebRequest(req.method, _address(req.url), tuple(req.headers.items()), through, name)
 
 
 def _address(url: Any) -> str:

@@ -271,7 +271,8 @@ class _Sending:
             if tunnel or (is_for_proxy and web_resource(head.target).key[:3] != web_resource(here).key[:3]):
                 yield from proxy_accesses(self.access, connection.host, connection.port)
 
-        return WebRequest(head.method, head.target if is_for_proxy else here + head.target, head.headers, through)
+        name = getattr(connection, "server_hostname", None)  # of urllib3
+        return WebRequest(head.method, head.target if is_for_proxy else here + head.target, head.headers, through, name)
 
 
 def _ascii(host: str) -> str:

@@ -52,4 +52,5 @@ def _asked(access: Installation, pool: Any, request: Any) -> WebRequest:
             yield from proxy_accesses(access, text_of(proxy.host), proxy.port or default)
 
     address = web_address(text_of(url.scheme), text_of(url.host), url.port, target)
-    return WebRequest(request.method, address, tuple(request.headers), through)
+    name = request.extensions.get("sni_hostname")
+    return WebRequest(request.method, address, tuple(request.headers), through, name)

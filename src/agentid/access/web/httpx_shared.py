@@ -46,4 +46,5 @@ def _asked(_sender: Any, request: Any) -> WebRequest:
     if not target.startswith("/"):
         return WebRequest.refused("its target is no path")
     address = web_address(text_of(url.raw_scheme), text_of(url.raw_host), url.port, target)
-    return WebRequest(request.method, address, tuple(request.headers.raw))
+    name = request.extensions.get("sni_hostname")
+    return WebRequest(request.method, address, tuple(request.headers.raw), tls_name=name)

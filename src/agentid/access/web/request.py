@@ -7,6 +7,7 @@ One request of any HTTP library, in the words of permissions: what it touches, a
 - A proxy is no resource of its own if the environment named it when the libraries were wrapped: whoever runs the
   program wants it. Any other one, also of an environment that changed since, sees what is sent, so it needs `execute`
   on its address. So does the file of a Unix socket.
+- A name for TLS that is not that of the host may lead to another place behind it: the same is done to that.
 - A library accounts for *this* request with the layers below, and not for others: a callback, an adapter or a handler
   that asks for something else meanwhile is decided.
 """
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 
 from agentid.access.places import ACTION_OF_METHOD, file_resource, web_resource
 from agentid.errors import ConfigurationError
+from agentid.permission import Action
 from agentid.record import Access
 from agentid.record import attributes as names
 from agentid.resource import Resource
@@ -57,6 +59,7 @@ class WebRequest:
         url: Where it goes, whatever is in between.
         headers: As they are sent; a header may come several times.
         through: What else the way there touches.
+        tls_name: What the server is told to be, if that is said apart from the address.
 
     Attributes:
         accesses: What it does to what.
@@ -70,6 +73,7 @@ class WebRequest:
         url: str,
         headers: Headers = (),
         through: Callable[[], Iterable[Access]] = tuple,
+        tls_name: object = None,
     ) -> None:
         word = text_of(method).upper()
         known = word if word in _KNOWN else "_OTHER"
@@ -81,7 +85,7 @@ class WebRequest:
         try:
             resource = web_resource(url)
             action = "execute" if _may_be_another(resource, headers) else ACTION_OF_METHOD.get(word, "execute")
-            self.accesses = (Access(action, resource), *through())
+            self.accesses = (Access(action, resource), *_behind(action, resource, tls_name), *through())
             self._describe(resource)
         except ConfigurationError as error:
             self._odd = error
@@ -199,6 +203,15 @@ def _may_be_another(resource: Resource, headers: Headers) -> bool:
     if {"content-length", "transfer-encoding"} <= seen:
         raise ConfigurationError("a request has two lengths", why="its headers name two lengths of its body")
     return another
+
+
+def _behind(action: Action, resource: Resource, tls_name: object) -> Iterable[Access]:
+    """Say what is done to a place that is named for TLS only."""
+    scheme, host, port = resource.key[:3]
+    if not tls_name or scheme not in {"https", "wss"}:
+        return ()
+    named = Resource.parse(web_address(scheme, text_of(tls_name).removesuffix("."), int(port) if port else None, ""))
+    return () if named.key[1] == host.removesuffix(".") else (Access(action, named),)
 
 
 def is_odd(url: str, headers: Headers) -> bool:
