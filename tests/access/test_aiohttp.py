@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import urllib.request
 
@@ -168,6 +169,31 @@ def test_a_unix_socket_is_a_program_and_not_the_host_that_is_named(world, unix):
     with world.acting("read:http://localhost/a", f"execute:file://{unix.path}"):
         run(lambda session: get(session, "http://localhost/a"), connector=connector)
     assert {("read:http://localhost/a", "success"), (f"execute:file://{unix.path}", "success")} <= set(world.touched)
+
+
+def test_a_resolver_that_leads_elsewhere_is_a_way_to_that_place(world, web, other):
+    class Resolver(aiohttp.abc.AbstractResolver):
+        async def resolve(self, host, port=0, family=0):
+            found = {"hostname": host, "host": "127.0.0.1", "port": other.port, "family": socket.AF_INET}
+            return [{**found, "proto": 0, "flags": socket.AI_NUMERICHOST}]
+
+        async def close(self): ...
+
+    async def ask():
+        async with (
+            aiohttp.TCPConnector(resolver=Resolver()) as connector,
+            aiohttp.ClientSession(connector=connector) as session,
+        ):
+            return await get(session, f"http://a.example:{web.port}/a")
+
+    place = f"http://a.example:{web.port}/a"
+    with world.acting(f"read:{place}"), pytest.raises(AccessDeniedError):
+        asyncio.run(ask())
+    assert [] == other.requests
+    assert (f"execute:{other.url}", "denied") in world.touched
+
+    with world.acting(f"read:{place}", f"execute:{other.url}"):
+        assert b"hello from /a" == asyncio.run(ask())
 
 
 def test_a_proxy_that_the_agent_names_is_a_place_of_its_own(world, web, other):

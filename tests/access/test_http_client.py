@@ -79,6 +79,31 @@ def test_the_answer_to_a_request_of_another_agent_is_not_read(world, web, connec
         connection.getresponse()
 
 
+def test_a_connection_whose_host_was_exchanged_leads_where_it_led_before(world, web, other):
+    connection = HTTPConnection("127.0.0.1", other.port)
+    connection.connect()
+    connection.port = web.port
+
+    with world.acting(f"read:{web.url}/a"), pytest.raises(AccessDeniedError):
+        connection.request("GET", "/a")
+    connection.close()
+
+    assert [] == other.requests
+    assert [(f"read:{web.url}/a", f"execute:{other.url}", "denied")] == world.touched
+
+
+def test_a_connection_that_connects_in_a_way_of_its_own_leads_where_that_leads(world, web, other):
+    connection = HTTPConnection("127.0.0.1", web.port)
+    connection._create_connection = lambda *_: socket.create_connection(("127.0.0.1", other.port))
+
+    with world.acting(f"read:{web.url}/a"), pytest.raises(AccessDeniedError):
+        connection.request("GET", "/a")
+    connection.close()
+
+    assert [] == other.requests
+    assert (f"execute:{other.url}", "denied") in world.touched
+
+
 def test_two_requests_in_the_same_bytes_are_refused(world, web, connection):
     one = b"GET /a HTTP/1.1\r\nHost: " + web.host.encode() + b"\r\n\r\n"
     with world.acting(f"read:{web.url}/**"), pytest.raises(AccessDeniedError):

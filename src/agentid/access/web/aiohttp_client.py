@@ -14,11 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentid.access.library import Library, Patch
 from agentid.access.web.body import own, status_of
-from agentid.access.web.request import WebRequest, proxy_accesses, socket_accesses, tunnel_layer, web_address
+from agentid.access.web.request import (
+    WebRequest,
+    peer_accesses,
+    proxy_accesses,
+    socket_accesses,
+    tunnel_layer,
+    web_address,
+)
 from agentid.record import Access
 
 if TYPE_CHECKING:
@@ -81,16 +88,33 @@ class _Client:
 
         asked = _asked(req, through).unaccounted(self._access)
         if asked is None:
-            return await wrapped(req, *args, **kwargs)
+            return await self._checked(req, await wrapped(req, *args, **kwargs))
         touching = asked.touching(self._access, LIBRARY)
 
         async def make() -> Any:
-            connection = await wrapped(req, *args, **kwargs)
+            connection = await self._checked(req, await wrapped(req, *args, **kwargs))
             touching.pause()
             own(req)[_NAME] = touching, asked.accesses
             return connection
 
         return await _run(touching, make)
+
+    async def _checked(self, req: Any, connection: Any) -> Any:
+        """A connection, if it leads where it should: a resolver or a connector of somebody's own may lead elsewhere."""
+        peer = connection.transport.get_extra_info("peername") if connection.transport is not None else None
+        if not isinstance(peer, tuple):  # no address of the internet
+            return connection
+        to = req.proxy or req.url
+        found = peer_accesses(self._access, to.raw_host or "", to.port, cast("tuple[Any, ...]", peer))
+        left = WebRequest.of(lambda: found).unaccounted(self._access) if found else None
+        if left is not None:
+            try:
+                async with left.touching(self._access, LIBRARY):
+                    pass
+            except BaseException:
+                connection.close()
+                raise
+        return connection
 
     def sends(self, wrapped: Any, req: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._send(wrapped, req, *args, **kwargs)

@@ -6,12 +6,14 @@ before the connection is made. So it does not matter by which method, subclass o
 whether the connection is older than the session, or what a callback changed after a library above was allowed.
 
 - The resource is where the bytes go: the connected host, the host of a tunnel, and that of a target that is meant for a
-  proxy. A `Host` that names another place is refused.
+  proxy. A `Host` that names another place is refused. A socket that leads to another address or port than the
+  connection says is a proxy, as far as that can be told.
 - A request that has not ended, more than its head announces, or a second request in the same bytes is refused.
 - An answer is only read by the session that made the request. Its body is counted and stopped, whatever reads it.
 - A tunnel without a request is `execute` on `https://` and its host.
 
-Not seen: what is written to the socket of a connection directly, or by a subclass that does.
+Not seen: what is written to the socket of a connection directly, or by a subclass that does; and that somebody
+connected to another host than that of the name that he put there, at the same port.
 """
 
 from __future__ import annotations
@@ -25,7 +27,14 @@ from agentid.access.library import Library, Patch, Wrapper
 from agentid.access.places import web_resource
 from agentid.access.web.body import Body, body_of, hang, own, status_of, until_read
 from agentid.access.web.framing import Framing, Head, read_head
-from agentid.access.web.request import WebRequest, proxy_accesses, socket_accesses, tunnel_layer, web_address
+from agentid.access.web.request import (
+    WebRequest,
+    peer_accesses,
+    proxy_accesses,
+    socket_accesses,
+    tunnel_layer,
+    web_address,
+)
 from agentid.errors import ConfigurationError
 from agentid.guard.session import Session, acting
 from agentid.record import Access
@@ -219,11 +228,10 @@ class _Sending:
         connection = self.connection
         if connection.sock is None and connection.auto_open:
             connection.connect()
-            # By a `connect` of somebody's own: only now it is known that no host is reached.
-            path = _socket_file(connection.sock)
-            if path is not None:
-                request = WebRequest.of(lambda: socket_accesses(path))
-                left = request.unaccounted(self.access)
+            # By a `connect` of somebody's own: only now it is known that its host is not reached.
+            elsewhere = _elsewhere(self.access, connection)
+            if elsewhere:
+                left = WebRequest.of(lambda: elsewhere).unaccounted(self.access)
                 if left is not None:
                     with left.touching(self.access, LIBRARY):
                         self.wrapped(self.data)
@@ -263,9 +271,7 @@ class _Sending:
         socks = getattr(connection, "_socks_options", None)  # of urllib3
 
         def through() -> Iterable[Access]:
-            path = _socket_file(connection.sock)
-            if path is not None:
-                yield from socket_accesses(path)
+            yield from _elsewhere(self.access, connection)
             if socks is not None:
                 yield from proxy_accesses(self.access, socks["proxy_host"], socks["proxy_port"])
             if tunnel or (is_for_proxy and web_resource(head.target).key[:3] != web_resource(here).key[:3]):
@@ -282,10 +288,19 @@ def _ascii(host: str) -> str:
         raise ConfigurationError("a host has an odd name", why="its host has an odd name") from None
 
 
-def _socket_file(sock: Any) -> str | bytes | None:
-    """The file of a Unix socket; None of any other."""
-    family = getattr(sock, "family", None)
-    return sock.getpeername() if getattr(family, "name", "") == "AF_UNIX" else None
+def _elsewhere(access: Installation, connection: Any) -> tuple[Access, ...]:
+    """Say what is touched where the socket of a connection leads to another place than the connection says."""
+    sock = connection.sock
+    family = getattr(getattr(sock, "family", None), "name", "")
+    if family == "AF_UNIX":
+        return socket_accesses(sock.getpeername())
+    if family not in {"AF_INET", "AF_INET6"} or getattr(connection, "_socks_options", None) is not None:
+        return ()
+    try:
+        peer = sock.getpeername()
+    except OSError:
+        return ()  # it is not connected any more, and says so itself
+    return peer_accesses(access, connection.host, connection.port, peer)
 
 
 def _answer(access: Installation, wrapped: Any, connection: Any) -> Any:

@@ -34,6 +34,7 @@ __all__ = [
     "WebRequest",
     "host_and_port",
     "is_odd",
+    "peer_accesses",
     "proxy_accesses",
     "socket_accesses",
     "text_of",
@@ -249,6 +250,29 @@ def proxy_accesses(access: Installation, host: str, port: int | None) -> tuple[A
         if named == (host.strip("[]").lower(), port):
             return ()
     return (Access("execute", Resource.parse(web_address("http", host, port, ""))),)
+
+
+def peer_accesses(access: Installation, host: str, port: int | None, peer: tuple[Any, ...]) -> tuple[Access, ...]:
+    """
+    Say what is touched where a socket that should lead to a host leads to another place: as through a proxy.
+
+    Of a host with a name, only the port is looked at: where a name leads is for the system to say.
+    """
+    there, at, *_ = peer
+    if at == port and _number(host) in {None, _number(there)}:
+        return ()
+    return proxy_accesses(access, there.partition("%")[0], at)
+
+
+def _number(host: str) -> object:
+    """The address that a host is; None if it is a name."""
+    import ipaddress
+
+    try:
+        found = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def _proxies_of_the_system() -> Iterable[str]:
