@@ -180,6 +180,41 @@ def test_a_pool_of_the_layer_below_is_guarded(world, web, httpx):
     assert [("success", 13), ("denied", None)] == [(record.status, record.size) for record in world.records]
 
 
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("name", ["httpcore", "httpcore2"])
+def test_a_network_backend_that_leads_elsewhere_is_a_way_to_that_place(world, web, other, name, is_async):
+    core = pytest.importorskip(name, reason=f"{name} is not installed")
+
+    class Backend(core.SyncBackend):
+        def connect_tcp(self, host, port, **kwargs):
+            return super().connect_tcp("127.0.0.1", other.port, **kwargs)
+
+    class AsyncBackend(core.AnyIOBackend):
+        async def connect_tcp(self, host, port, **kwargs):
+            return await super().connect_tcp("127.0.0.1", other.port, **kwargs)
+
+    def ask(url):
+        if not is_async:
+            with core.ConnectionPool(network_backend=Backend()) as pool:
+                return pool.request("GET", url).content
+
+        async def work():
+            async with core.AsyncConnectionPool(network_backend=AsyncBackend()) as pool:
+                return (await pool.request("GET", url)).content
+
+        return asyncio.run(work())
+
+    for place in (f"{web.url}/a", f"http://a.example:{web.port}/a"):
+        with world.acting(f"read:{place}"), pytest.raises(AccessDeniedError):
+            ask(place)
+        assert (f"execute:{other.url}", "denied") in world.touched
+        assert [] == other.requests
+        with world.acting(f"read:{place}", f"execute:{other.url}"):
+            assert b"hello from /a" == ask(place)
+        assert [("GET", "/a", b"")] == other.requests
+        other.requests.clear()
+
+
 @pytest.mark.parametrize("name", ["httpcore", "httpcore2"])
 def test_a_target_of_the_layer_below_is_what_is_decided(world, web, name):
     core = pytest.importorskip(name, reason=f"{name} is not installed")
