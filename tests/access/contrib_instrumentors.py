@@ -20,8 +20,7 @@ class Instrumentors:
         """Turn on `module:class`, with spans where the test looks for them."""
         name, _, kind = contrib.partition(":")
         name = f"opentelemetry.instrumentation.{name}"
-        module = pytest.importorskip(name, reason=f"{name} is not installed")
-        found = getattr(module, kind)()
+        found = getattr(importlib.import_module(name), kind)()
         # The newest SQLAlchemy is newer than they say they know.
         found.instrument(tracer_provider=world.captured.provider, skip_dep_check=True, **options)
         assert found.is_instrumented_by_opentelemetry
@@ -52,9 +51,8 @@ def instrumentors(installed):
 @pytest.fixture
 def stable_names(monkeypatch):
     """They name things by the stable conventions only if they are told to, once in a process."""
-    stability = pytest.importorskip(
-        "opentelemetry.instrumentation._semconv", reason="opentelemetry-instrumentation is not installed"
-    )._OpenTelemetrySemanticConventionStability
+    semconv = importlib.import_module("opentelemetry.instrumentation._semconv")
+    stability = semconv._OpenTelemetrySemanticConventionStability
     monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
     monkeypatch.setattr(stability, "_initialized", False)
     yield

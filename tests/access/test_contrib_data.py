@@ -17,6 +17,7 @@ from access.redis_server import redis_server, server  # noqa: F401
 import agentid.access
 from agentid.errors import AccessDeniedError
 
+pytest.importorskip("opentelemetry.instrumentation", reason="OpenTelemetry's instrumentations are not installed")
 pytestmark = pytest.mark.usefixtures("stable_names")
 
 

@@ -12,6 +12,7 @@ from agentid.errors import AccessDeniedError
 instrumented = pytest.mark.parametrize(
     "caller", [each for each in CALLERS if each.contrib], indirect=True, ids=lambda each: each.name
 )
+pytest.importorskip("opentelemetry.instrumentation", reason="OpenTelemetry's instrumentations are not installed")
 pytestmark = pytest.mark.usefixtures("stable_names")
 
 # What their instrumentation wraps, and so do we. That of aiohttp adds to each session instead.

@@ -74,6 +74,41 @@ def test_each_hop_of_a_redirect_is_decided(world, web, other, caller):
 
 
 @by_address
+@pytest.mark.parametrize(
+    "to",
+    [
+        "//{other}/x",
+        "HTTP://{other}/x",
+        "http://{web}@{other}/x",
+        "http:///{other}/x",
+        "\\\\{other}/x",
+        "http:\\\\{other}\\x",
+        "http://{other}/x%20HTTP/1.1",
+        "ftp://{other}/x",
+        "gopher://{other}/x",
+        "file://{folder}/secret",
+        "data:,secret",
+        "/../secret",
+        "/%2e%2e/secret",
+        "//{web}/secret",
+    ],
+)
+def test_no_redirect_of_any_kind_is_a_way_around(world, web, other, caller, tmp_path, to):
+    (tmp_path / "secret").write_text("secret")
+    url = to.format(web=web.host, other=other.host, folder=tmp_path)
+
+    # Some libraries do not know where that is, and say so or give the redirect itself.
+    answer = None
+    with world.acting(f"read:{web.url}/to"), suppress(Exception):
+        answer = caller.get(f"{web.url}/to?{url}")
+
+    assert [] == other.requests
+    assert ["/to"] == [path.partition("?")[0] for _, path, _ in web.requests]
+    assert answer in {None, (302, b"")}
+    assert f"read:{web.url}/to" in [access for access, *_ in world.touched]
+
+
+@by_address
 def test_each_hop_of_a_redirect_that_is_allowed_is_one_record(world, web, other, caller):
     with world.acting(f"read:{web.url}/to", f"read:{other.url}/there"):
         assert (200, b"hello from /there") == caller.get(f"{web.url}/to?{other.url}/there")
