@@ -106,7 +106,7 @@ def test_theirs_can_be_turned_on_and_off_any_number_of_times(world, web, caller,
     layers = [vars(owner)[name] for owner, name in places]
     for _ in range(3):
         instrumentor = instrumentors.on(caller.contrib, world)
-        assert all(type(vars(owner)[name]).__name__ == "Layer" for owner, name in places)
+        assert all(type(vars(owner)[name]).__name__ == "Covering" for owner, name in places)
         instrumentor.uninstrument()
         assert [layer.__wrapped__ for layer in layers] == [vars(owner)[name].__wrapped__ for owner, name in places]
 
@@ -125,6 +125,19 @@ def test_theirs_works_outside_of_a_session_and_when_ours_is_removed(world, web, 
     assert ["CLIENT", "CLIENT"] == [span.kind.name for span in world.spans]
     assert "agentid" not in {span.instrumentation_scope.name for span in world.spans}
     assert [] == world.touched
+
+
+@pytest.mark.parametrize("caller", [each for each in CALLERS if each.name == "requests"], indirect=True)
+def test_a_session_that_theirs_is_turned_off_for_is_guarded_and_works(world, web, caller, instrumentor):
+    import requests
+
+    with requests.Session() as session, world.acting(f"read:{web.url}/a"):
+        instrumentor.uninstrument_session(session)
+        assert 200 == session.get(f"{web.url}/a").status_code
+        with pytest.raises(AccessDeniedError):
+            session.get(f"{web.url}/b")
+
+    assert [("GET", "/a", b"")] == web.requests
 
 
 @pytest.mark.parametrize("caller", [each for each in CALLERS if each.name == "requests"], indirect=True)

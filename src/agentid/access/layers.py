@@ -93,7 +93,8 @@ class Place:
 
     def _wrap(self, original: Any) -> None:
         self._original = original
-        self._layer = _layer_type()(original, self.patch, None)
+        kind = _covering_type() if _is_layer(original) else _layer_type()
+        self._layer = kind(original, self.patch, None)
         self._put(self._layer)
 
     def _inner(self, original: Any) -> Any:
@@ -142,6 +143,26 @@ def _layer_type() -> Any:
             return self
 
     return Layer
+
+
+@cache
+def _covering_type() -> Any:
+    from wrapt import BoundFunctionWrapper
+
+    class Bound(BoundFunctionWrapper):  # type: ignore[type-arg]
+        """Is not taken for theirs by who would take it away from one object: only what lies below is."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("opentelemetry_instrumentation_"):
+                raise AttributeError(name)
+            return cast("Any", super()).__getattr__(name)
+
+    class Covering(_layer_type()):
+        """A layer above one of OpenTelemetry's."""
+
+        __bound_function_wrapper__ = Bound
+
+    return Covering
 
 
 def _named(module: str, name: str) -> Any:
