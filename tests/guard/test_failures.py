@@ -73,7 +73,7 @@ def verifying_again(world, session, error, monkeypatch):
 
 
 def starting_a_span(world, session, error, monkeypatch):
-    session.tracer = type("Tracer", (), {"start_span": raiser(error)})()
+    session.spans = type("Spans", (), {"start": raiser(error)})()
 
 
 def counting_the_decision(world, session, error, monkeypatch):

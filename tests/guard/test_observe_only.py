@@ -138,7 +138,7 @@ def test_nobody_is_asked_and_the_question_is_recorded(watching):
     assert "escalate" == watching.spans[0].attributes["agentid.authorization.decision"]
 
 
-@pytest.mark.parametrize("break_it", ["requirement", "rules", "labels", "clock", "tracer", "metrics", "audit"])
+@pytest.mark.parametrize("break_it", ["requirement", "rules", "labels", "clock", "spans", "metrics", "audit"])
 def test_whatever_breaks_inside_the_guard_the_call_runs(break_it, watching, monkeypatch, caplog):
     """Whoever only watches must not be the reason that something fails."""
 
@@ -164,8 +164,8 @@ def test_whatever_breaks_inside_the_guard_the_call_runs(break_it, watching, monk
             monkeypatch.setattr(guard, "labels", fail)
         elif break_it == "clock":
             vars(guard)["clock"] = fail
-        elif break_it == "tracer":
-            session.tracer = type("Tracer", (), {"start_span": fail})()
+        elif break_it == "spans":
+            session.spans = type("Spans", (), {"start": fail})()
         elif break_it == "metrics":
             session.metrics = type("Metrics", (), {"decided": fail, "ran": fail})()
         elif break_it == "audit":
@@ -184,7 +184,7 @@ def test_whatever_breaks_inside_the_guard_the_call_runs(break_it, watching, monk
     assert "secret" not in caplog.text
     # Each is recorded as far as what broke allows.
     assert ([] if break_it == "audit" else ["decision", "outcome"] * 2) == [phase for phase, _ in audit.lines]
-    assert (0 if break_it == "tracer" else 2) == len(watching.spans)
+    assert (0 if break_it == "spans" else 2) == len(watching.spans)
 
 
 def test_a_clock_that_breaks_in_the_middle_of_a_stream_is_noted_and_the_stream_goes_on(watching):

@@ -141,22 +141,34 @@ PARENTS = {
 }
 
 
+CLEAN = {"text": "t", "number": 1, "flag": True, "real": 1.5, "list": ("a", "b")}
+ODD = {"text": "t", "list": ["a", 1], "numbers": (1, 2), "none": None, "": "no key"}
+# name: how it is made, and how the SDK is asked for the same
+WAYS = {
+    "prepared": (lambda spans: spans.template("name", ATTRIBUTES).start(), {"attributes": ATTRIBUTES}),
+    "at once": (lambda spans: spans.start("name", CLEAN), {"attributes": CLEAN}),
+    "of a client": (
+        lambda spans: spans.start("name", CLEAN, 5, is_client=True),
+        {"attributes": CLEAN, "kind": SpanKind.CLIENT, "start_time": 5},
+    ),
+    "with odd values": (lambda spans: spans.start("name", ODD), {"attributes": ODD}),
+}
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("make", "options"), WAYS.values(), ids=WAYS.keys())
 @pytest.mark.parametrize("act", [untouched, busy], ids=["untouched", "busy"])
 @pytest.mark.parametrize("parent", PARENTS.values(), ids=PARENTS.keys())
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_a_prepared_span_is_the_span_that_the_sdk_would_have_made(settings, parent, act):
+def test_a_span_is_the_one_that_the_sdk_would_have_made(settings, parent, act, make, options):
     """Same export, same calls of processors, whatever the sampler, the limits, the ids and the parent."""
     exports, told = [], []
-    for prepared in (True, False):
+    for is_ours in (True, False):
         provider, exporter, telling = provider_with(**settings)
         tracer = provider.get_tracer("scope", "1", "https://schema.example/1")
         token = context.attach(trace.set_span_in_context(NonRecordingSpan(parent) if parent else trace.INVALID_SPAN))
         try:
-            if prepared:
-                span = Spans(tracer).template("name", ATTRIBUTES).start()
-            else:
-                span = tracer.start_span("name", kind=SpanKind.INTERNAL, attributes=ATTRIBUTES, record_exception=False)
+            span = make(Spans(tracer)) if is_ours else tracer.start_span("name", record_exception=False, **options)
             act(span)
             span.end()
         finally:
@@ -202,6 +214,35 @@ def test_any_difference_from_a_span_of_the_sdk_falls_back_to_the_public_api(monk
     monkeypatch.setattr(sdk.ReadableSpan, "__init__", other)
 
     assert not Spans(TracerProvider(shutdown_on_exit=False).get_tracer("scope")).fast
+
+
+def test_a_span_that_is_made_at_once_keeps_nothing_of_the_dictionary_that_it_was_given():
+    """What happens to either is not seen in the other."""
+    provider, exporter, _ = provider_with()
+    given = dict(ATTRIBUTES)
+    span = Spans(provider.get_tracer("scope")).start("name", given)
+    span.set_attribute("text", "changed")
+    given["number"] = 2
+    span.end()
+
+    assert "t" == given["text"]
+    assert ("changed", 1) == tuple(exporter.get_finished_spans()[0].attributes[name] for name in ("text", "number"))
+
+
+def test_a_guard_makes_each_of_its_spans_without_the_constructor_of_the_sdk(monkeypatch):
+    """Not only those of the hot path: a data access is decided anew each time."""
+    monkeypatch.delenv(PUBLIC_ONLY, raising=False)
+    provider, exporter, _ = provider_with()
+    authority = Authority.create("test.example")
+    guard = Guard(authority.trust, tracer_provider=provider)
+    with guard.acting_as(authority.issue("bot", allow=["read:crm/*"])) as session:
+        if not session.spans.fast:
+            pytest.skip("this version of the SDK makes spans otherwise")
+        monkeypatch.setattr("opentelemetry.sdk.trace.Tracer.start_span", None)
+        with guard.access("read", "crm/x"):
+            pass
+
+    assert ["read crm"] == [span.name for span in exporter.get_finished_spans()]
 
 
 def test_spans_of_one_template_share_nothing_that_changes():

@@ -383,7 +383,7 @@ def test_no_provider_is_ever_set_and_nothing_is_recorded_without_one():
     out = run(f"""{PREPARE}
 call()
 with guard.acting_as(bot) as session:
-    print(session.tracer, session.metrics)
+    print(session.spans, session.metrics)
 print(type(trace.get_tracer_provider()).__name__, type(metrics.get_meter_provider()).__name__)
 print(trace._TRACER_PROVIDER is None)
 try: tool("c-3")

@@ -77,7 +77,7 @@ class GuardedCall:
         """A call that a plan allowed, and whose body turned out to run later."""
         call = cls(session, subject)
         call.decided(Decision("allow", "granted"))
-        call._span = None if span is None else OpenSpan.around(span)
+        call._span = None if span is None else OpenSpan(span)
         return call
 
     @property

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agentid.guard.tool import Tool
     from agentid.identity import Agent, VerifiedAgent
     from agentid.policy import Rules
-    from agentid.record import Metrics, Tracer
+    from agentid.record import Metrics
 
 __all__ = ["NobodyActing", "Session", "acting", "current_session", "propagate"]
 
@@ -119,7 +119,6 @@ class Session:
         # When `check` has to look at the time at the latest: at its end, or at what changes elsewhere.
         self.due = min(self.expires_at, self.trust.due)
         self.rules = rules
-        self.tracer: Tracer | None = guard.tracing.tracer()
         self.metrics: Metrics | None = guard.metrics()
         self.closed = False
         self._agent = agent

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agentid.guard.touch import Door
-from agentid.record import AccessRecord, OpenSpan, Tracing, add_event
+from agentid.record import AccessRecord, OpenSpan, Tracing, add_event, start_publicly
 from agentid.record import attributes as names
 
 if TYPE_CHECKING:
@@ -89,10 +89,11 @@ def open_span(session: Session, subject: Subject, record: AccessRecord) -> OpenS
     if isinstance(subject, Door):
         record.trace_id, record.span_id = add_event(names.SECOND_DOOR, subject.attributes)
         return None
-    if session.tracer is None:
+    if session.spans is None:
         return None
     attributes = {**subject.attributes, **session.attributes, **decision_attributes(record)}
-    span = OpenSpan(session.tracer, subject.span_name, attributes, record.time_ns or None, is_client=subject.is_client)
+    started = session.spans.start(subject.span_name, attributes, record.time_ns or None, is_client=subject.is_client)
+    span = OpenSpan(started)
     record.trace_id, record.span_id = span.ids
     return span
 
@@ -153,7 +154,8 @@ def record_nobody(subject: Subject) -> None:
         names.ENFORCEMENT: names.ENFORCED,
         names.REASON: "no_identity",
     }
-    OpenSpan(tracer, subject.span_name, attributes, None, is_client=subject.is_client).end(names.PERMISSION_DENIED)
+    span = start_publicly(tracer, subject.span_name, attributes, is_client=subject.is_client)
+    OpenSpan(span).end(names.PERMISSION_DENIED)
 
 
 def captures_content() -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from agentid.record.access_record import Access, AccessRecord, Audit, Holder, Observer, Phase, Status
 from agentid.record.metrics import Metrics
-from agentid.record.spans import Span, Spans, SpanTemplate, enter, fail, leave
+from agentid.record.spans import Span, Spans, SpanTemplate, enter, fail, leave, start_publicly
 from agentid.record.tracing import OpenSpan, Tracer, TracerProvider, Tracing, add_event
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "enter",
     "fail",
     "leave",
+    "start_publicly",
 ]

@@ -1,14 +1,14 @@
 """
-Spans for the hot path: prepared once, started many times.
+Spans without the SDK's constructor, which takes most of the time of a span.
 
-A `SpanTemplate` knows the name and attributes of a span that will be made again and again. Where the tracer is
-the SDK's own, starting one skips the SDK's constructor, which cleans and copies what was cleaned already; the
-sampler, the id generator, `on_start`, limits, links and the SDK's own `end` are used as they are, so processors
-and exporters see what they would see. Where anything about the tracer is unusual, or a self-check finds the
-smallest difference, the public API is used instead. `AGENTID_PUBLIC_SPANS=1` asks for that.
+A `SpanTemplate` knows the name and attributes of a span that will be made again and again; `Spans.start` makes one
+that is like no other. Where the tracer is the SDK's own, its constructor is skipped, which cleans and copies what was
+cleaned already or needs no cleaning; the sampler, the id generator, `on_start`, limits, links and the SDK's own `end`
+are used as they are, so processors and exporters see what they would see. Where anything about the tracer is unusual,
+or a self-check finds the smallest difference, the public API is used instead. `AGENTID_PUBLIC_SPANS=1` asks for that.
 
-This is the only file that touches private names of the SDK. Everything it takes for granted is compared with a
-span that the SDK made, field by field, when the first template is made.
+This is the only file that touches private names of the SDK. Everything it takes for granted is compared with a span
+that the SDK made, field by field, before the first one is made.
 """
 
 # pyright: basic, reportPrivateUsage=false, reportAttributeAccessIssue=false
@@ -20,14 +20,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Token
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final
 
 from opentelemetry import context, trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 
 from agentid.record import attributes as names
 
-__all__ = ["Span", "SpanTemplate", "Spans", "enter", "fail", "leave"]
+__all__ = ["Span", "SpanTemplate", "Spans", "enter", "fail", "leave", "start_publicly"]
 
 PUBLIC_ONLY: Final = "AGENTID_PUBLIC_SPANS"
 
@@ -40,52 +41,68 @@ _OWN_FIELDS: Final = frozenset(
 """What differs from span to span; everything else in a span's `__dict__` is shared by those of one tracer."""
 
 
-class SpanTemplate(Protocol):
-    """A span that can be started again and again."""
+class SpanTemplate:
+    """
+    A span that can be started again and again.
 
-    def start(self) -> Span:
-        """Start one, below whatever span is current."""
-        ...
+    Attributes:
+        start: Starts one, below whatever span is current.
+    """
+
+    __slots__ = ("start",)
+
+    def __init__(self, start: Callable[[], Span]) -> None:
+        self.start = start
 
 
-class _PublicTemplate:
-    """By the public API."""
-
-    __slots__ = ("_attributes", "_name", "_tracer")
-
-    def __init__(self, tracer: Tracer, name: str, attributes: Mapping[str, Any]) -> None:
-        self._tracer = tracer
-        self._name = name
-        self._attributes = dict(attributes)
-
-    def start(self) -> Span:
-        return self._tracer.start_span(
-            self._name, kind=SpanKind.INTERNAL, attributes=self._attributes, record_exception=False
-        )
+def start_publicly(
+    tracer: Tracer, name: str, attributes: Mapping[str, Any], start_ns: int | None = None, *, is_client: bool = False
+) -> Span:
+    """Start a span by the public API, below whatever span is current."""
+    kind = SpanKind.CLIENT if is_client else SpanKind.INTERNAL
+    return tracer.start_span(name, kind=kind, attributes=attributes, start_time=start_ns, record_exception=False)
 
 
 class Spans:
     """
-    Templates for the spans of one tracer.
+    The spans of one tracer, and templates for them.
 
     Attributes:
         fast: Whether they skip the SDK's constructor.
     """
 
-    __slots__ = ("_maker", "_tracer", "fast")
+    __slots__ = ("_kit", "_tracer", "fast")
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
-        self._maker = None if os.environ.get(PUBLIC_ONLY) == "1" else _maker(tracer)
-        self.fast = self._maker is not None
+        self._kit = None if os.environ.get(PUBLIC_ONLY) == "1" else _kit_of(tracer)
+        self.fast = self._kit is not None
+
+    def start(
+        self, name: str, attributes: dict[str, Any], start_ns: int | None = None, *, is_client: bool = False
+    ) -> Span:
+        """
+        Start a span that is like no other, below whatever span is current.
+
+        Args:
+            name: Of low cardinality.
+            attributes: All that is known at the start, so that samplers see it.
+            start_ns: When the work began, nanoseconds since 1970; None for now.
+            is_client: Whether it is a call of another system.
+        """
+        kit = self._kit
+        if kit is None or not kit.is_clean(attributes):
+            return start_publicly(self._tracer, name, attributes, start_ns, is_client=is_client)
+        kind = SpanKind.CLIENT if is_client else SpanKind.INTERNAL
+        return kit.start(name, kind, attributes, attributes.copy(), start_ns)
 
     def template(self, name: str, attributes: Mapping[str, Any]) -> SpanTemplate:
         """A template of spans of this name with these attributes."""
-        if self._maker is not None:
-            made = self._maker(name, attributes)
-            if made is not None:
-                return made
-        return _PublicTemplate(self._tracer, name, attributes)
+        kit, given = self._kit, dict(attributes)
+        cleaned = None if kit is None else kit.cleaned(given)
+        if kit is None or cleaned is None:
+            return SpanTemplate(partial(start_publicly, self._tracer, name, given))
+        return SpanTemplate(lambda: kit.start(name, SpanKind.INTERNAL, given, cleaned.copy(), None))
 
 
 def enter(span: Span) -> Token[Any]:
@@ -112,15 +129,15 @@ _ERROR: Final = Status(StatusCode.ERROR)
 # --- below the public API -------------------------------------------------------------------------
 
 
-def _maker(tracer: Any) -> Callable[[str, Mapping[str, Any]], SpanTemplate | None] | None:
-    """What makes fast templates for *tracer*, or None if it is not exactly what is known here."""
+def _kit_of(tracer: Any) -> _Kit | None:
+    """What makes fast spans for *tracer*, or None if it is not exactly what is known here."""
     try:
         from opentelemetry.sdk import trace as sdk  # only reached with an SDK tracer or a stranger
 
         if type(tracer) is not sdk.Tracer:
             return None
         kit = _Kit(sdk, tracer)
-        return kit.template if kit.agrees() else None
+        return kit if kit.agrees() else None
     except Exception:  # noqa: BLE001 -- a stranger, or another version of the SDK: the public API knows it
         return None
 
@@ -152,14 +169,82 @@ class _Kit:
         self.bounds = {key: value for key, value in sample._attributes.__dict__.items() if key not in _ATTRIBUTE_FIELDS}
         self.bound_fields = sample._attributes.__dict__.keys()
 
-    def template(self, name: str, attributes: Mapping[str, Any]) -> SpanTemplate | None:
+    def cleaned(self, attributes: dict[str, Any]) -> dict[str, Any] | None:
+        """What the SDK keeps of *attributes*; None where it drops or cuts some: let it do so, and say so, each time."""
         cleaned = self.bounded(
-            self.bounds.get("maxlen"), dict(attributes), immutable=False, max_value_len=self.bounds.get("max_value_len")
+            self.bounds.get("maxlen"), attributes, immutable=False, max_value_len=self.bounds.get("max_value_len")
         )
-        # With attributes dropped or cut, let the SDK do it, and say so, each time.
-        if cleaned.dropped or len(cleaned) != len(attributes):
-            return None
-        return _FastTemplate(self, name, dict(attributes), dict(cleaned._dict))
+        return None if cleaned.dropped or len(cleaned) != len(attributes) else dict(cleaned._dict)
+
+    def is_clean(self, attributes: dict[str, Any]) -> bool:
+        """Whether the SDK would keep *attributes* as they are. Where it might not, let it look at them itself."""
+        longest = self.bounds.get("maxlen")
+        if self.bounds.get("max_value_len") is not None or (longest is not None and len(attributes) > longest):
+            return False
+        for key, value in attributes.items():
+            if not key or type(key) is not str:
+                return False
+            kind = type(value)
+            if kind not in _PLAIN and (kind is not tuple or any(type(item) is not str for item in value)):
+                return False
+        return True
+
+    def start(
+        self, name: str, kind: SpanKind, attributes: dict[str, Any], cleaned: dict[str, Any], start_ns: int | None
+    ) -> Span:
+        """Do what `Tracer.start_span` does; *cleaned* is the span's own from then on."""
+        tracer = self.tracer
+        parent: SpanContext | None = trace.get_current_span().get_span_context()
+        if not tracer._is_enabled():
+            return NonRecordingSpan(parent)  # type: ignore[arg-type]  # as the SDK does
+        ids = tracer.id_generator
+        if parent is None or not parent.is_valid:
+            parent = None
+            trace_id = ids.generate_trace_id()
+        else:
+            trace_id = parent.trace_id
+        sampled = tracer.sampler.should_sample(None, trace_id, name, kind, attributes, ())
+        decision = sampled.decision
+        flags = TraceFlags.SAMPLED if decision.is_sampled() else TraceFlags.DEFAULT
+        if parent is not None:
+            if parent.trace_flags & _RANDOM:
+                flags |= _RANDOM
+        elif self.is_random is not None and self.is_random():
+            flags |= _RANDOM
+        context = SpanContext(
+            trace_id,
+            ids.generate_span_id(),
+            is_remote=False,
+            trace_flags=TraceFlags(flags),
+            trace_state=sampled.trace_state,
+        )
+        ended = None if self.metrics is None else self.metrics.start_span(parent, decision)
+        if not decision.is_recording():
+            return NonRecordingSpan(context)
+        given = sampled.attributes
+        if given is attributes or given == attributes:
+            bounded = object.__new__(self.bounded)
+            bounded.__dict__ = {**self.bounds, "_dict": cleaned, "_lock": threading.Lock(), "_immutable": False}
+        else:
+            bounded = self.bounded(
+                self.bounds["maxlen"], given, immutable=False, max_value_len=self.bounds["max_value_len"]
+            )
+        span = object.__new__(self.span_class)
+        span.__dict__ = {
+            **self.shared,
+            "_name": name,
+            "_kind": kind,
+            "_end_time": None,
+            "_context": context,
+            "_parent": parent,
+            "_attributes": bounded,
+            "_resource": tracer.resource,
+            "_lock": threading.Lock(),
+            "_start_time": time.time_ns() if start_ns is None else start_ns,
+            "_record_end_metrics": ended,
+        }
+        span._span_processor.on_start(span, parent_context=None)
+        return span
 
     def agrees(self) -> bool:
         """Whether a fast span equals one that the SDK made, in every field, before and after its end."""
@@ -170,17 +255,32 @@ class _Kit:
             **self.shared, "_span_processor": self.probe_tracer.span_processor, "_sampler": self.probe_tracer.sampler,
         }  # fmt: skip
         attributes = {"text": "t", "number": 1, "flag": True, "list": ("a", "b")}
-        template = probe.template("probe", attributes)
-        if template is None:
+        cleaned = probe.cleaned(attributes)
+        if cleaned is None or not probe.is_clean(attributes):
             return False
         parent = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
         for around in (trace.INVALID_SPAN, NonRecordingSpan(parent)):
             token = context.attach(trace.set_span_in_context(around))
             try:
-                pairs = [(template.start(), self._by_the_sdk(attributes)) for _ in range(2)]
+                pairs = [
+                    (
+                        probe.start("probe", SpanKind.INTERNAL, attributes, cleaned.copy(), None),
+                        self._by_the_sdk(attributes),
+                    )
+                    for _ in range(2)
+                ]
+                # And one that no template knows, of the other kind, which began at another time.
+                pairs.append(
+                    (
+                        probe.start("probe", SpanKind.CLIENT, attributes, attributes.copy(), 5),
+                        self._by_the_sdk(attributes, kind=SpanKind.CLIENT, start_time=5),
+                    )
+                )
             finally:
                 context.detach(token)
-            # One pair as it is, one with everything done to it that a tool may do to its span.
+            if pairs[-1][0]._start_time != pairs[-1][1]._start_time:
+                return False
+            # One pair as it is, the others with everything done to them that a tool may do to its span.
             for number, (fast, slow) in enumerate(pairs):
                 for span in (fast, slow) if number else ():
                     span.set_attribute("more", [1, 2])
@@ -194,8 +294,8 @@ class _Kit:
                     return False
         return True
 
-    def _by_the_sdk(self, attributes: Mapping[str, Any]) -> Any:
-        return self.probe_tracer.start_span("probe", attributes=attributes, record_exception=False)
+    def _by_the_sdk(self, attributes: Mapping[str, Any], **options: Any) -> Any:
+        return self.probe_tracer.start_span("probe", attributes=attributes, record_exception=False, **options)
 
 
 _ATTRIBUTE_FIELDS: Final = frozenset({"_dict", "_lock"})
@@ -249,75 +349,7 @@ class _NoMetrics:
         return lambda: None
 
 
-class _FastTemplate:
-    """Below the public API: what `Tracer.start_span` does, with everything prepared that can be."""
-
-    __slots__ = ("_attributes", "_bounds", "_cleaned", "_kit", "_name", "_shared")
-
-    def __init__(self, kit: _Kit, name: str, attributes: dict[str, Any], cleaned: dict[str, Any]) -> None:
-        self._kit = kit
-        self._name = name
-        self._attributes = attributes
-        self._cleaned = cleaned
-        self._shared = {**kit.shared, "_name": name, "_end_time": None}
-        self._bounds = kit.bounds
-
-    def start(self) -> Span:
-        kit = self._kit
-        tracer = kit.tracer
-        parent: SpanContext | None = trace.get_current_span().get_span_context()
-        if not tracer._is_enabled():
-            return NonRecordingSpan(parent)  # type: ignore[arg-type]  # as the SDK does
-        ids = tracer.id_generator
-        if parent is None or not parent.is_valid:
-            parent = None
-            trace_id = ids.generate_trace_id()
-        else:
-            trace_id = parent.trace_id
-        attributes = self._attributes
-        sampled = tracer.sampler.should_sample(None, trace_id, self._name, SpanKind.INTERNAL, attributes, ())
-        decision = sampled.decision
-        flags = TraceFlags.SAMPLED if decision.is_sampled() else TraceFlags.DEFAULT
-        if parent is not None:
-            if parent.trace_flags & _RANDOM:
-                flags |= _RANDOM
-        elif kit.is_random is not None and kit.is_random():
-            flags |= _RANDOM
-        context = SpanContext(
-            trace_id,
-            ids.generate_span_id(),
-            is_remote=False,
-            trace_flags=TraceFlags(flags),
-            trace_state=sampled.trace_state,
-        )
-        ended = None if kit.metrics is None else kit.metrics.start_span(parent, decision)
-        if not decision.is_recording():
-            return NonRecordingSpan(context)
-        given = sampled.attributes
-        if given is attributes or given == attributes:
-            bounded = object.__new__(kit.bounded)
-            bounded.__dict__ = {
-                **self._bounds, "_dict": self._cleaned.copy(), "_lock": threading.Lock(), "_immutable": False,
-            }  # fmt: skip
-        else:
-            bounded = kit.bounded(
-                self._bounds["maxlen"], given, immutable=False, max_value_len=self._bounds["max_value_len"]
-            )
-        span = object.__new__(kit.span_class)
-        span.__dict__ = {
-            **self._shared,
-            "_context": context,
-            "_parent": parent,
-            "_attributes": bounded,
-            "_resource": tracer.resource,
-            "_lock": threading.Lock(),
-            "_start_time": time.time_ns(),
-            "_record_end_metrics": ended,
-        }
-        span._span_processor.on_start(span, parent_context=None)
-        return span
-
-
+_PLAIN: Final = frozenset({str, bool, int, float})
 _RANDOM: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
 
 

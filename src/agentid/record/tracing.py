@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
+from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
 
 from agentid._version import __version__
 from agentid.record import attributes as names
@@ -66,37 +66,12 @@ class OpenSpan:
     A span that can be made current and put aside again any number of times, and ends once.
 
     Args:
-        tracer: Where it is made.
-        name: Of low cardinality.
-        attributes: All that is known at the start, so that samplers see it.
-        start_ns: When the work began, nanoseconds since 1970; None for now.
-        is_client: Whether it is a call of another system.
+        span: Begun, with all that is known at the start, so that samplers see it.
     """
 
     __slots__ = ("_context", "_span", "_token")
 
-    def __init__(
-        self,
-        tracer: Tracer,
-        name: str,
-        attributes: Mapping[str, Value],
-        start_ns: int | None,
-        *,
-        is_client: bool = False,
-    ) -> None:
-        kind = SpanKind.CLIENT if is_client else SpanKind.INTERNAL
-        self._adopt(
-            tracer.start_span(name, kind=kind, attributes=attributes, start_time=start_ns, record_exception=False)
-        )
-
-    @classmethod
-    def around(cls, span: Span) -> OpenSpan:
-        """Take over a span that was started elsewhere."""
-        opened = cls.__new__(cls)
-        opened._adopt(span)
-        return opened
-
-    def _adopt(self, span: Span) -> None:
+    def __init__(self, span: Span) -> None:
         self._span = span
         self._context: Context = trace.set_span_in_context(span)
         self._token: Token[Any] | None = None
