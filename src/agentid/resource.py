@@ -83,8 +83,7 @@ class Resource(Frozen):
         scheme, authority, raw = _split(text, "resource")
         host, port = _host(scheme, authority, text, "resource")
         key = (scheme, host, port, *[read_literal(part, text, "resource") for part in raw])
-        _check_length(key, text, "resource")
-        _check_start(scheme, key[3:], text, "resource")
+        _check_key(key, text)
         return cls(key)
 
     @classmethod
@@ -104,8 +103,7 @@ class Resource(Frozen):
             raise _refuse("resource", scheme, "it has neither a host nor a segment")
         host, port = _host(scheme, authority, authority, "resource")
         key = (scheme, host, port, *[literal_segment(part) for part in segments])
-        _check_length(key, "/".join(key), "resource")
-        _check_start(scheme, key[3:], "/".join(segments), "resource")
+        _check_key(key, "")
         return cls(key)
 
     @property
@@ -344,6 +342,15 @@ def _ipv6(host: str, whole: str, noun: str) -> str:
     if address.ipv4_mapped:
         raise _refuse(noun, whole, "the host is an IPv4 address in an odd spelling")
     return f"[{address.compressed}]"
+
+
+def _check_key(key: Key, whole: str) -> None:
+    """Check the whole of a resource; without the text that it was read from, as its parts are."""
+    # This is done for each table, key and file that is touched, and for nearly all of them there is nothing to say.
+    if len("".join(key)) + len(key) > MAX_LENGTH:
+        _check_length(key, whole or "/".join(key), "resource")
+    if not key[0]:
+        _check_start("", key[3:], whole or "/".join(key[3:]), "resource")
 
 
 def _check_length(parts: Sequence[Part], whole: str, noun: str) -> None:

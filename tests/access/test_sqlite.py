@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from agentid.access.databases.sqlite_events import Places
 from agentid.errors import AccessDeniedError, CredentialRevokedError
 from agentid.guard import ObserveOnlyGuard, propagate
 
@@ -215,6 +216,16 @@ def test_an_error_of_sqlite_is_the_same_error_and_comes_after_the_decision(world
             connection.execute(1)
 
     assert ["failure", "denied"] == [record.status for record in world.records]
+
+
+def test_a_table_is_looked_up_once_however_many_columns_are_read(world, connection, db, monkeypatch):
+    """SQLite tells of each column, and a table may have thousands."""
+    looked_up, look_up = [], Places.tables
+    monkeypatch.setattr(Places, "tables", lambda *args: looked_up.append(args[1:]) or look_up(*args))
+    with world.acting(f"read:{db}/main/orders"):
+        connection.execute("select id, customer, amount from orders where amount > 1").fetchall()
+
+    assert [("main", "orders")] == looked_up
 
 
 def test_a_database_in_memory_has_a_name_of_its_own(world):

@@ -182,9 +182,10 @@ class Servers:
             read = read.replace("oid::regtype::text", "oid::text")
         if connection.parameter_status(b"standard_conforming_strings") != b"on":
             return known.server.anything()
-        at_once = known.server.doing(self._reader, read, [SqlDatabase("postgres", known.server.database)])
+        anywhere = SqlDatabase("postgres", known.server.database)
+        at_once = self._reader.read(read, anywhere)
         if not at_once.understood or not at_once.accesses:
-            return at_once
+            return known.server.doing(self._reader, read, [anywhere])
         # What stands before the functions and tables of PostgreSQL may be taken for them.
         path = known.paths.get(_session(), ())
         if "pg_catalog" in path:

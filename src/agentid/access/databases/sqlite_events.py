@@ -215,6 +215,7 @@ class _Reading:
         self._defines = operations & _DEFINES
         self._queries = _SELECT in operations
         self._replaces = replaces
+        self._tables: dict[tuple[str | None, str], list[Resource]] = {}
 
     def accesses(self, event: Event) -> Iterable[Access]:
         operation, first, second, schema, _inside = event
@@ -237,7 +238,11 @@ class _Reading:
         return [Access("execute", self._places.database())]
 
     def _on(self, schema: str | None, name: str, *actions: Action) -> Iterable[Access]:
-        return [Access(action, table) for table in self._places.tables(schema, name) for action in actions]
+        # SQLite tells of each column that is read, so the same table comes again and again.
+        tables = self._tables.get((schema, name))
+        if tables is None:
+            tables = self._tables[schema, name] = list(self._places.tables(schema, name))
+        return [Access(action, table) for table in tables for action in actions]
 
     def _table(self, operation: int, name: str, column: str | None, schema: str | None) -> Iterable[Access]:
         if self._defines and operation == _READ and not self._queries:

@@ -225,6 +225,8 @@ def is_odd(url: str, headers: Headers) -> bool:
 
 
 def _check_host(resource: Resource, value: str) -> None:
+    if value == resource.authority:  # as every library writes it
+        return
     why = "its header Host names another place than its address"
     try:
         named = Resource.parse(f"{resource.scheme}://{value.strip()}")
