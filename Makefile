@@ -41,10 +41,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(PY) -m pytest -n auto $(if $(SLOW),,-m 'not slow') $(PYTEST_ARGS)
 
-bench: $(VENV)/.demo
+bench: $(VENV)/.test
 	$(PY) -m benchmarks
 
-bench-check: $(VENV)/.demo
+bench-check: $(VENV)/.test
 	$(PY) -m benchmarks --check
 
 bench-peers: $(VENV)/.demo

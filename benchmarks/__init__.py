@@ -6,5 +6,6 @@ target. See `docs/performance.md` for what the figures mean and what they do not
 
 - `harness`: interleaved rounds, thread CPU time, medians of ratios.
 - `calls`, `spans`, `decisions`, `tokens`, `audit`, `imports`, `scale`: the cases, by subject.
+- `access`: those of the wrapped libraries.
 - `report`: table, JSON and picture.
 """

@@ -17,10 +17,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Case", "Measured", "Suite", "measure"]
+__all__ = ["Case", "Measured", "NotMeasuredError", "Suite", "measure"]
 
 Batch = Callable[[int], Any]
 """Does the work so many times, in a loop of its own."""
+
+
+class NotMeasuredError(Exception):
+    """Raised by what is around a suite: it cannot be measured here, and why."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Case:
         note: What the comparison is about.
         gate: The ratio at which `--check` fails, where that is not the target with some room for noise.
         unit: Of what is measured: `ns` or `bytes`.
+        around: Entered before each batch and left after it, which is not measured.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Case:
     note: str = ""
     gate: float | None = None
     unit: str = "ns"
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 @dataclass
@@ -72,6 +78,7 @@ class Measured:
         ratio: Median of the ratios to the yardstick; None for a yardstick.
         low: The first quartile of the ratios.
         high: The third quartile.
+        reason: Why there are no figures, where there are none.
     """
 
     suite: str
@@ -82,6 +89,7 @@ class Measured:
     high: float | None = None
     rounds: int = 0
     ratios: list[float] = field(default_factory=list[float], repr=False)
+    reason: str = ""
 
     @property
     def passes(self) -> bool:
@@ -90,44 +98,53 @@ class Measured:
 
 
 def measure(suite: Suite) -> list[Measured]:
-    """Measure all cases of *suite*, taking turns."""
+    """Measure all cases of *suite*, taking turns; where it cannot be measured, say why for each."""
+    try:
+        return _measured(suite)
+    except NotMeasuredError as error:
+        return [Measured(suite.name, case, 0.0, reason=str(error)) for case in suite.cases]
+
+
+def _measured(suite: Suite) -> list[Measured]:
     times: dict[str, list[float]] = {case.name: [] for case in suite.cases}
     with suite.around():
         # What is there already is not collected again and again: with a large index, that is all one would wait for.
         gc.collect()
         gc.freeze()
-        sizes = {case.name: _size(case.batch, suite.per_batch_ns, suite.clock) for case in suite.cases}
+        sizes = {case.name: _size(case, suite.per_batch_ns, suite.clock) for case in suite.cases}
         for number in range(suite.rounds):
             # Each round starts with another case, so that none always follows the same one.
             turn = number % len(suite.cases)
             for case in suite.cases[turn:] + suite.cases[:turn]:
-                times[case.name].append(_time(case.batch, sizes[case.name], suite.clock))
+                times[case.name].append(_time(case, sizes[case.name], suite.clock))
             gc.collect()
         gc.unfreeze()
     return [_figures(suite, case, times) for case in suite.cases]
 
 
-def _time(batch: Batch, count: int, clock: Callable[[], int]) -> float:
-    gc.disable()
-    try:
-        began = clock()
-        batch(count)
-        return (clock() - began) / count
-    finally:
-        gc.enable()
+def _time(case: Case, count: int, clock: Callable[[], int]) -> float:
+    with case.around():
+        gc.disable()
+        try:
+            began = clock()
+            case.batch(count)
+            return (clock() - began) / count
+        finally:
+            gc.enable()
 
 
-def _size(batch: Batch, wanted_ns: int, clock: Callable[[], int]) -> int:
+def _size(case: Case, wanted_ns: int, clock: Callable[[], int]) -> int:
     """How many operations take about *wanted_ns*."""
-    batch(3)
-    count = 1
-    while True:
-        began = clock()
-        batch(count)
-        taken = clock() - began
-        if taken >= wanted_ns / 4:
-            return max(1, round(count * wanted_ns / max(taken, 1)))
-        count *= 2 if taken > wanted_ns / 100 else 8
+    with case.around():
+        case.batch(3)
+        count = 1
+        while True:
+            began = clock()
+            case.batch(count)
+            taken = clock() - began
+            if taken >= wanted_ns / 4:
+                return max(1, round(count * wanted_ns / max(taken, 1)))
+            count *= 2 if taken > wanted_ns / 100 else 8
 
 
 def _figures(suite: Suite, case: Case, times: dict[str, list[float]]) -> Measured:

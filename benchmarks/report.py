@@ -26,6 +26,9 @@ def as_table(figures: Iterable[Measured]) -> str:
         if figure.suite != suite:
             suite = figure.suite
             lines.append(f"\n{suite}")
+        if figure.reason:
+            lines.append(f"  {figure.case.name:<44} not measured: {figure.reason}")
+            continue
         if figure.ratio is None:
             lines.append(f"  {figure.case.name:<44} {_amount(figure):>10}   yardstick")
             continue
@@ -70,7 +73,8 @@ def as_json(figures: Iterable[Measured]) -> str:
             "suite": figure.suite,
             "case": figure.case.name,
             "yardstick": figure.case.yardstick,
-            figure.case.unit: round(figure.ns, 1),
+            figure.case.unit: None if figure.reason else round(figure.ns, 1),
+            "reason": figure.reason,
             "ratio": figure.ratio,
             "quartiles": None if figure.ratio is None else [figure.low, figure.high],
             "target": figure.case.target,
