@@ -15,7 +15,7 @@ from typing import Any
 
 from agentid.access.threads import THREADS
 from benchmarks.access.clients import opens
-from benchmarks.access.servers import folder, nowhere
+from benchmarks.access.servers import folder, forks, nowhere
 from benchmarks.access.wrapper import Wrapper
 
 __all__ = ["WRAPPERS"]
@@ -84,6 +84,8 @@ def _by_forkserver(_: ExitStack, __: str) -> Any:
         process = context.Process(target=int)  # what has to be imported for nothing
         process.start()
         process.join()
+        if process.exitcode != 0:
+            raise RuntimeError("the process of the server failed")
         process.close()
 
     return call
@@ -123,7 +125,7 @@ WRAPPERS = (
     Wrapper("fsspec", "cat_file of 1 KiB", ("files.fsspec_files",), folder, _in, opens(_by_fsspec), ("fsspec",)),
     Wrapper("subprocess", "run true", ("programs.starting",), nowhere, _programs, opens(_by_subprocess)),
     Wrapper(
-        "multiprocessing", "a process of the server", ("programs.forkserver",), nowhere, _programs,
+        "multiprocessing", "a process of the server", ("programs.forkserver",), forks, _programs,
         opens(_by_forkserver), per_batch_ns=5_000_000,
     ),
     _in_threads("start and join one", _threads),

@@ -14,12 +14,13 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import NotMeasuredError
 
-__all__ = ["KILOBYTE", "folder", "nowhere", "postgres", "redis", "sqlite", "web"]
+__all__ = ["KILOBYTE", "folder", "forks", "nowhere", "postgres", "redis", "sqlite", "web"]
 
 KILOBYTE = b"x" * 1024
 _TESTS = str(Path(__file__).resolve().parents[2] / "tests")
@@ -57,6 +58,13 @@ def web() -> Generator[str]:
 @contextmanager
 def nowhere() -> Generator[str]:
     """Nothing is needed."""
+    yield ""
+
+
+@contextmanager
+def forks() -> Generator[str]:
+    """The server of `multiprocessing` that forks off processes, which goes on to the end of this one."""
+    ensure_running()
     yield ""
 
 
