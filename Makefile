@@ -4,7 +4,7 @@
 #   make test [SLOW=1]       run the tests; SLOW=1 runs the slow ones too
 #   make check               lint, format, types, import layers: what a change must pass
 #   make fmt                 format, and fix what can be fixed
-#   make bench               what a guarded call costs, as ratios within one run
+#   make bench               what a guarded call and a wrapped library cost, as ratios within one run
 #   make bench-check         the same, and fail if a ratio passes its target
 #   make bench-peers         the same call guarded by other libraries, in environments of their own
 #   make cover               run all tests and say which lines and branches they miss
