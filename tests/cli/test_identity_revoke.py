@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -204,3 +205,20 @@ def test_a_slip_in_the_name_of_a_file_revokes_nothing(run, saved, folder, slip):
     assert (2, "") == (ran.code, ran.out)
     assert f"nothing was revoked: there is no file `{slip}`" in ran.err
     assert 0 == run("identity", "verify", str(saved)).code
+
+
+def test_a_file_whose_ids_were_changed_by_hand_is_not_revoked_without_effect(run, saved):
+    good = saved.read_text()
+    content = json.loads(good)
+    head, payload, signature = content["credential"].split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    claims["jti"] = "another"
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    saved.write_text(json.dumps({**content, "credential": f"{head}.{payload}.{signature}"}))
+
+    ran = run("identity", "revoke", saved)
+
+    assert (2, "") == (ran.code, ran.out)
+    assert "Nothing was revoked: this authority did not issue the agent like this" in ran.err
+    saved.write_text(good)
+    assert verifies(run, saved)

@@ -51,6 +51,8 @@ def add_to(actions: Any) -> None:
 
 
 def _revoke(args: argparse.Namespace) -> int:
+    from agentid.identity.revocation.issued import Issued
+
     config = configuration(args)
     authority = open_authority(config)
     path = Path(args.subject)
@@ -62,9 +64,10 @@ def _revoke(args: argparse.Namespace) -> int:
                 fix="Issue the agent again: `agentid identity issue NAME`",
             )
         agent = load_agent(path)
+        issued = Issued.of(agent.credential_token, agent.grant_chain, authority.trust)
         authority.revoke(agent)
-        done = {"revoked": str(agent.id), "ids": list(agent.own_ids)}
-        line = f"revoked {agent.id}, as it was issued to {plain(path)}"
+        done = {"revoked": str(issued.id), "ids": list(issued.ids)}
+        line = f"revoked {issued.id}, as it was issued to {plain(path)}"
     elif args.lift:
         authority.reinstate(args.subject)
         done, line = {"reinstated": args.subject}, f"agents called {plain(args.subject)} are accepted again"

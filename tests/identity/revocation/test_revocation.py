@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from datetime import timedelta
 
 import pytest
 
 from agentid.errors import ConfigurationError, CredentialError, CredentialRevokedError
-from agentid.identity import Authority, TrustAnchor
+from agentid.identity import Agent, Authority, TrustAnchor
 from agentid.identity.delegation import link_claims, link_hash
 from agentid.identity.revocation.revoked import NOTHING, POLL, Reading, Revoked
 from agentid.identity.token import GRANT, encode
@@ -551,3 +553,69 @@ def test_what_was_revoked_is_kept_a_day_longer_than_it_lives(opened, clock):
     assert opened().trust.ask_again() is None
     clock.now -= 60 + 24 * 3600
     assert not is_good(opened().trust, bot)
+
+
+# --- what the signed tokens say ---------------------------------------------------------------------------
+
+
+def changed_by_hand(token, **members):
+    """The token with other claims under the signature of before."""
+    head, payload, signature = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    claims.update(members)
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"{head}.{payload}.{signature}"
+
+
+@pytest.mark.parametrize("part", ["credential", "grant", "link"])
+def test_an_agent_whose_ids_were_changed_in_its_file_is_not_revoked_without_effect(part, authority, bot, tmp_path):
+    """Its ids would be nobody's, and whoever revoked it would believe that it is over."""
+    helper = bot.delegate("helper")
+    content = json.loads(helper.save(tmp_path / "helper.json").read_text())
+    if part == "credential":
+        claims = {**bot._credential.to_claims()["urn:x-agentid:agent"], "instance": "another"}
+        content["credential"] = changed_by_hand(content["credential"], jti="another", **{"urn:x-agentid:agent": claims})
+    else:
+        number = ("grant", "link").index(part)
+        content["grant"][number] = changed_by_hand(content["grant"][number], jti="another")
+    (tmp_path / "helper.json").write_text(json.dumps(content))
+    try:
+        loaded = Agent.load(tmp_path / "helper.json")
+    except CredentialError:
+        assert part == "grant"  # the hash of the link after it says so already
+        return
+
+    with pytest.raises(ConfigurationError, match="Nothing was revoked: this authority did not issue the agent"):
+        authority.revoke(loaded)
+    assert authority.trust.verify_agent(helper)
+
+
+def test_an_agent_is_revoked_also_when_it_has_ended_or_was_revoked_or_is_not_yet(authority, bot, clock):
+    """A clock may be wrong, and whoever is not sure does it twice."""
+    clock.forward(-3600)
+    authority.revoke(bot)
+    clock.forward(2 * 24 * 3600)
+    authority.revoke(bot)
+    clock.forward(3600 - 2 * 24 * 3600)
+
+    with pytest.raises(CredentialRevokedError):
+        authority.trust.verify_agent(bot)
+
+
+def test_an_agent_of_another_authority_of_the_same_name_is_not_ours_to_revoke(authority, clock):
+    other = Authority.create("acme.example", clock=clock)
+    agent = other.issue("bot")
+
+    with pytest.raises(ConfigurationError, match="did not issue the agent"):
+        authority.revoke(agent)
+    assert not authority.trust.is_revoked(agent.own_ids[0])
+
+
+def test_an_agent_put_together_from_two_is_not_revoked(authority, bot, clock):
+    other = authority.issue("other")
+    mixed = Agent(
+        bot._key, credential=bot._credential, token=bot.credential_token, grant=other._grant, chain=other.grant_chain
+    )
+
+    with pytest.raises(ConfigurationError, match="issued to another agent"):
+        authority.revoke(mixed)

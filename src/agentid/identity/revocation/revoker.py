@@ -19,6 +19,7 @@ from agentid.identity.credential import Credential
 from agentid.identity.grant import Grant
 from agentid.identity.inputs import times
 from agentid.identity.moment import seconds
+from agentid.identity.revocation.issued import Issued
 from agentid.identity.revocation.revoked import StatusReference, name_of
 
 if TYPE_CHECKING:
@@ -142,8 +143,11 @@ class Revoker:
 
     def _ids(self, target: object) -> tuple[tuple[str, ...], int]:
         """The ids that take a target back, and when nothing of it can be alive any more."""
-        if isinstance(target, Agent) and target.id.trust_domain == self._trust.trust_domain:
-            return target.own_ids, math.ceil(target.expires_at.timestamp())
+        if isinstance(target, Agent):
+            # Not what the agent says of itself: it may have been loaded from a file that somebody changed.
+            target = Issued.of(target.credential_token, target.grant_chain, self._trust)
+        if isinstance(target, Issued):
+            return target.ids, target.expires_at
         # What others issued may have no id, and is revoked by its name alone.
         if isinstance(target, Credential) and target.token_ids and target.id.trust_domain == self._trust.trust_domain:
             return target.own_ids, target.expires_at
