@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from systems import needs_posix
 
 from agentid import Agent, Authority, TrustAnchor
 from agentid.errors import CredentialRevokedError
@@ -74,12 +75,44 @@ def test_a_sub_agent_is_revoked_by_name_or_file(run, saved):
     assert [True, False] == [verifies(run, saved), verifies(run, helper)]
 
 
-def test_an_encrypted_file_is_revoked_with_its_passphrase(run, saved, monkeypatch):
+def test_an_encrypted_file_is_revoked_without_its_passphrase(run, saved, monkeypatch):
+    """Whoever has to take it back is not whoever uses it."""
     monkeypatch.setenv("AGENTID_PASSPHRASE", "correct horse battery")
     assert 0 == run("identity", "issue", "support-bot", "--overwrite", "--encrypt").code
+    helper = Path("keys/agents/support-bot.helper.json")
+    assert 0 == run("identity", "delegate", saved, "helper", "--encrypt").code
+    monkeypatch.delenv("AGENTID_PASSPHRASE")
+
+    ran = run("identity", "revoke", helper)
+    assert (0, "") == (ran.code, ran.err)
+    assert "revoked spiffe://acme.example/agent/support-bot/helper, as it was issued to" in ran.out
+    monkeypatch.setenv("AGENTID_PASSPHRASE", "correct horse battery")
+    assert [True, False] == [verifies(run, saved), verifies(run, helper)]
+    monkeypatch.delenv("AGENTID_PASSPHRASE")
+    assert 0 == run("identity", "revoke", saved).code
+    monkeypatch.setenv("AGENTID_PASSPHRASE", "correct horse battery")
+    assert not verifies(run, saved)
+
+
+@needs_posix
+def test_a_file_that_others_can_read_is_revoked(run, saved):
+    """That it leaked is why."""
+    saved.chmod(0o644)
+    assert "chmod 600" in run("identity", "verify", saved).err
 
     assert 0 == run("identity", "revoke", saved).code
+    saved.chmod(0o600)
     assert not verifies(run, saved)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "not json", '{"agentid_agent": 1}'])
+def test_a_file_that_is_no_agent_is_not_revoked(run, saved, content):
+    saved.write_text(content)
+    ran = run("identity", "revoke", saved)
+
+    assert (2, "") == (ran.code, ran.out)
+    assert "The agent file was refused" in ran.err
+    assert "Revoke its name" in ran.err
 
 
 def test_what_was_done_is_told_as_json(run, saved):

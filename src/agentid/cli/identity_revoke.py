@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentid.cli.authority import add_options, configuration, open_authority
 from agentid.cli.output import plain, print_json, print_line
-from agentid.cli.passphrase import load_agent
 from agentid.cli.publish import write_public
 from agentid.errors import ConfigurationError, nearest, quote
 
@@ -27,7 +26,7 @@ def add_to(actions: Any) -> None:
         "revoke",
         help="take back an agent file, or every agent of a name",
         description="Take back the agent of a file, or every agent of a name and what is below it, issued already or "
-        "later: a kill switch. Running processes follow within a second.",
+        "later: a kill switch. Running processes follow within a second. The passphrase of a file is not needed.",
     )
     revoke.add_argument(
         "subject", metavar="NAME|FILE", help="such as support-bot or support-bot/summariser, or an agent file"
@@ -63,9 +62,8 @@ def _revoke(args: argparse.Namespace) -> int:
                 why="only a name is lifted",
                 fix="Issue the agent again: `agentid identity issue NAME`",
             )
-        agent = load_agent(path)
-        issued = Issued.of(agent.credential_token, agent.grant_chain, authority.trust)
-        authority.revoke(agent)
+        issued = Issued.read(path, authority.trust)
+        authority.revoke(issued)
         done = {"revoked": str(issued.id), "ids": list(issued.ids)}
         line = f"revoked {issued.id}, as it was issued to {plain(path)}"
     elif args.lift:

@@ -4,6 +4,7 @@ An agent as a file: its credential, its grant and its key, for another process o
 - Only its owner can read the file. With a passphrase the key in it is encrypted besides: PKCS#8, as other tools
   read it, too.
 - Without a path, it is the file of that name, or the only one, in `.agentid/agents` below the current folder.
+- The tokens are never encrypted, so that an agent can be taken back by whoever does not know its passphrase.
 - A passphrase stands in no error, and nothing of what a file held does.
 
 What the tokens say is not looked at here.
@@ -27,12 +28,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agentid.errors import ConfigurationError, CredentialError, quote
-from agentid.identity.private_file import file_path, read_private, write_private
+from agentid.identity.private_file import file_path, read_ordinary, read_private, write_private
 from agentid.identity.strict_json import StrictJSONError, parse_object
 from agentid.identity.token import GRANT
 from agentid.signing import PrivateKey
 
-__all__ = ["FOLDER", "AgentFile", "is_encrypted", "not_an_agent"]
+__all__ = ["FOLDER", "AgentFile", "is_encrypted", "not_an_agent", "read_tokens"]
 
 FOLDER: Final = Path(".agentid", "agents")
 """Where agents are kept unless somebody says otherwise, below the current folder."""
@@ -130,6 +131,18 @@ class AgentFile:
         return cls(_decrypted(pem, given, file), content["credential"], content["grant"])
 
 
+def read_tokens(path: str | os.PathLike[str]) -> tuple[str, list[str]]:
+    """
+    Give the credential and the grant in a file, for taking them back: without its key, and whoever can get at it.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+        CredentialError: It does not hold an agent.
+    """
+    content = _parsed(read_ordinary(file_path(path, what=_WHAT), what=_WHAT, max_size=_MAX_SIZE))
+    return content["credential"], content["grant"]
+
+
 def is_encrypted(path: str | os.PathLike[str]) -> bool:
     """
     Say whether a passphrase is needed to read a file.
@@ -161,8 +174,12 @@ def _only_file() -> Path:
 
 
 def _content(file: Path) -> dict[str, Any]:
+    return _parsed(read_private(file, what=_WHAT, max_size=_MAX_SIZE))
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        content = parse_object(read_private(file, what=_WHAT, max_size=_MAX_SIZE))
+        content = parse_object(data)
     except StrictJSONError as error:
         raise not_an_agent(str(error)) from None
     if content.keys() != _MEMBERS or type(content["agentid_agent"]) is not int or content["agentid_agent"] != 1:

@@ -27,6 +27,7 @@ from agentid.identity.inputs import agent_id, check_depth, one_line_text, times,
 from agentid.identity.keys.key_ring import KeyRing
 from agentid.identity.keys.key_store import KeyStore, PublishedKeys
 from agentid.identity.private_file import file_path
+from agentid.identity.revocation.issued import Issued
 from agentid.identity.revocation.revoker import Revoker
 from agentid.identity.revocation.store import RevocationStore
 from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, MAX_OWN_SVID, encode
@@ -226,7 +227,7 @@ class Authority(Secret):
         )
         return encode(self._signers()[JWT_SVID.use], JWT_SVID, claims)
 
-    def revoke(self, target: Agent | Credential | Grant | str) -> None:
+    def revoke(self, target: Agent | Issued | Credential | Grant | str | os.PathLike[str]) -> None:
         """
         Take something back, and whatever was handed on from it: an agent, a credential, a grant, or all of a name.
 
@@ -234,10 +235,10 @@ class Authority(Secret):
         opened the authority from the same file within a second, and elsewhere with the next `status_list`.
 
         Args:
-            target: An agent: its credential, its grant and its JWT-SVIDs, or of a sub-agent its own link. One
-                credential or grant, also by its id, as the audit log shows it. Or a name, such as `support-bot` or
-                `support-bot/summariser`: every agent that is called so, and what is below it, issued already or
-                later, until `reinstate`.
+            target: An agent: its credential, its grant and its JWT-SVIDs, or of a sub-agent its own link. Also by
+                the path of its file, as a `Path`, for which no passphrase is needed. One credential or grant, also by
+                its id, as the audit log shows it. Or a name, such as `support-bot` or `support-bot/summariser`: every
+                agent that is called so, and what is below it, issued already or later, until `reinstate`.
 
         Raises:
             ConfigurationError: It is none of these, or not of this trust domain. Or it could not be written down:

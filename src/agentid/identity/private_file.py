@@ -14,12 +14,13 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, cast
 
 from agentid.errors import ConfigurationError, quote
 
-__all__ = ["check_private", "file_path", "read_private", "write_private"]
+__all__ = ["check_private", "file_path", "read_ordinary", "read_private", "write_private"]
 
 MAX_PATH: Final = 4096
 """Characters of a path that any system takes; a longer one only costs time."""
@@ -65,10 +66,32 @@ def read_private(path: str | os.PathLike[str], *, what: str, max_size: int) -> b
         link = file.lstat()
         if stat.S_ISLNK(link.st_mode):
             _check_owner(link, file, what, "it is a link made by another user")
+    except (OSError, ValueError) as error:
+        raise _cannot("read", file, what, error) from None
+    return _read(file, what, max_size, _check)
+
+
+def read_ordinary(path: str | os.PathLike[str], *, what: str, max_size: int) -> bytes:
+    """
+    Read a file of which no secret is used, whoever else can read it or change it.
+
+    Args:
+        path: The file.
+        what: What the file is, for error texts.
+        max_size: Bytes, at most.
+
+    Raises:
+        ConfigurationError: It is missing, too large, or not an ordinary file.
+    """
+    return _read(Path(path), what, max_size, _check_ordinary)
+
+
+def _read(file: Path, what: str, max_size: int, check: Callable[[os.stat_result, Path, str], None]) -> bytes:
+    try:
         descriptor = os.open(file, os.O_RDONLY | _FLAGS | _NON_BLOCKING)
         try:
             # The opened file is looked at, not the name: between two looks a name can change its file.
-            _check(os.fstat(descriptor), file, what)
+            check(os.fstat(descriptor), file, what)
             with os.fdopen(descriptor, "rb", closefd=False) as opened:
                 data = opened.read(max_size + 1)
         finally:
@@ -166,9 +189,13 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _check(found: os.stat_result, file: Path, what: str) -> None:
+def _check_ordinary(found: os.stat_result, file: Path, what: str) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise ConfigurationError(f"The {what} {quote(file)} was refused", why="it is not an ordinary file")
+
+
+def _check(found: os.stat_result, file: Path, what: str) -> None:
+    _check_ordinary(found, file, what)
     if os.name == "posix" and found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigurationError(
             f"The {what} {quote(file)} was refused",

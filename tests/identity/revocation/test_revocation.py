@@ -619,3 +619,29 @@ def test_an_agent_put_together_from_two_is_not_revoked(authority, bot, clock):
 
     with pytest.raises(ConfigurationError, match="issued to another agent"):
         authority.revoke(mixed)
+
+
+def test_the_file_of_an_agent_is_revoked_without_its_passphrase(way, clock, tmp_path):
+    """By its tokens; the key is not needed, nor is it looked at."""
+    authority, anchor, delay = way
+    bot = authority.issue("bot", allow=["read:a/*"])
+    helper = bot.delegate("helper", allow=["read:a/b"])
+    path = helper.save(tmp_path / "helper.json", passphrase="correct horse")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "key": ""}))
+    authority.revoke(path)
+    clock.forward(delay)
+    assert [True, False] == [is_good(anchor, bot), is_good(anchor, helper)]
+
+    authority.revoke(bot.save(tmp_path / "bot.json", passphrase="correct horse"))
+    clock.forward(delay)
+    assert not is_good(anchor, bot)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff", b"x" * (1 << 22)])
+def test_a_path_that_leads_to_no_agent_is_refused(authority, tmp_path, content):
+    path = tmp_path / "agent.json"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match="The agent file"):
+        authority.revoke(path)

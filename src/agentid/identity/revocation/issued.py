@@ -8,11 +8,13 @@ INVARIANT: no id comes from here that the authority, or for a link the agent abo
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentid.errors import ConfigurationError, CredentialError
+from agentid.identity.agent_file import read_tokens
 from agentid.identity.delegation import sub_agent
 from agentid.identity.verifier import Verifier
 
@@ -66,6 +68,20 @@ class Issued:
             raise _not_issued("its grant was issued to another agent", "")
         ids = dict.fromkeys((*holder.own_ids, grant.token_ids[-1]))
         return cls(holder.id, tuple(ids), max(credential.expires_at, grant.expires_at))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], trust: TrustAnchor) -> Issued:
+        """
+        Read what the authority of *trust* issued from the file of an agent. Its passphrase is not needed.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or the authority did not issue what is in it.
+        """
+        try:
+            credential, chain = read_tokens(path)
+        except CredentialError as error:
+            raise ConfigurationError(error.what, why=error.why, fix="Revoke its name, or an id in it") from None
+        return cls.of(credential, chain, trust)
 
 
 def _not_issued(what: str, why: str) -> ConfigurationError:

@@ -8,10 +8,11 @@ process all the same, and whoever asked for it is told that it counts nowhere el
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from agentid.errors import ConfigurationError, quote
 from agentid.identity.agent import Agent
@@ -63,7 +64,7 @@ class Revoker:
         self._status_uri = status_uri
         self._clock = clock
 
-    def revoke(self, target: Agent | Credential | Grant | str) -> None:
+    def revoke(self, target: Agent | Issued | Credential | Grant | str | os.PathLike[str]) -> None:
         """See `Authority.revoke`."""
         ids: tuple[str, ...] = ()
         names: tuple[str, ...] = ()
@@ -146,6 +147,8 @@ class Revoker:
         if isinstance(target, Agent):
             # Not what the agent says of itself: it may have been loaded from a file that somebody changed.
             target = Issued.of(target.credential_token, target.grant_chain, self._trust)
+        elif isinstance(target, os.PathLike):
+            target = Issued.read(cast("os.PathLike[str]", target), self._trust)
         if isinstance(target, Issued):
             return target.ids, target.expires_at
         # What others issued may have no id, and is revoked by its name alone.
