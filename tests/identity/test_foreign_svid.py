@@ -371,7 +371,24 @@ def test_what_has_no_id_is_not_revoked_by_it(spire, authority, clock):
         for jti in (None, "token-7")
     )
     authority.revoke(named)
-    with pytest.raises(ConfigurationError, match="Nothing was revoked"):
+    with pytest.raises(
+        ConfigurationError, match=r"issued it to `spiffe://acme\.example/web` gave it no id.*no name below"
+    ):
         authority.revoke(nameless)
+    agent = spire.svid(sub="spiffe://acme.example/agent/web")
+    with pytest.raises(ConfigurationError, match=r"gave it no id\. Revoke the name instead"):
+        authority.revoke(foreign.verify_jwt_svid(agent, audience=AUDIENCE))
+    with pytest.raises(
+        ConfigurationError, match=r"is called .* here: only what is below `/agent/` is revoked by its name"
+    ):
+        authority.revoke("spiffe://acme.example/web")
 
     assert authority.trust.is_revoked("token-7")
+
+
+def test_what_another_trust_domain_issued_is_revoked_there(spire, foreign, authority):
+    for changes in ({}, {"jti": "token-7"}):
+        credential = foreign.verify_jwt_svid(spire.svid(**changes), audience=AUDIENCE)
+        with pytest.raises(ConfigurationError, match=r"it was issued by that of `spire\.example`. Revoke it there"):
+            authority.revoke(credential)
+    assert not authority.trust.is_revoked("token-7")

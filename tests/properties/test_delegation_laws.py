@@ -21,6 +21,7 @@ def root(rng):
     """What an authority granted: a few permissions of each kind."""
     return Grant(
         token_id="root",
+        trust_domain="acme.example",
         allow=tuple(generated.permission(rng) for _ in range(rng.randint(0, 3))),
         ask=tuple(generated.permission(rng) for _ in range(rng.randint(0, 2))),
         issued_at=NOW,

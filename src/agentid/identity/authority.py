@@ -180,6 +180,7 @@ class Authority(Secret):
         )
         grant = Grant(
             token_id=grant_id,
+            trust_domain=self.trust_domain,
             allow=may,
             ask=may_ask,
             issued_at=issued_at,
@@ -196,7 +197,7 @@ class Authority(Secret):
             credential=credential,
             token=encode(signers[CREDENTIAL.use], CREDENTIAL, credential.to_claims()),
             grant=grant,
-            chain=[encode(signers[GRANT.use], GRANT, grant.to_claims(self.trust_domain))],
+            chain=[encode(signers[GRANT.use], GRANT, grant.to_claims())],
             clock=self._clock,
         )
 
@@ -241,8 +242,8 @@ class Authority(Secret):
                 agent that is called so, and what is below it, issued already or later, until `reinstate`.
 
         Raises:
-            ConfigurationError: It is none of these, or not of this trust domain. Or it could not be written down:
-                then it counts in this process, and nowhere else.
+            ConfigurationError: It is none of these, not of this authority, or has nothing by which it could be
+                revoked. Or it could not be written down: then it counts in this process, and nowhere else.
         """
         self._revoker.revoke(target)
 

@@ -109,6 +109,7 @@ def hand_on(parent: Grant, parent_hash: str, link: DelegatedClaims) -> Grant:
     actions = {permission.action for permission in allow} if must_ask else ()
     return Grant(
         token_id=link["jti"],
+        trust_domain=parent.trust_domain,
         allow=allow,
         ask=ask,
         issued_at=link["iat"],

@@ -42,6 +42,7 @@ class Grant:
 
     Attributes:
         token_id: The `jti` of the last link.
+        trust_domain: Whose authority granted it.
         allow: What may be done.
         ask: What may be done after a person said yes; where both match, asking wins.
         issued_at: Unix seconds.
@@ -58,6 +59,7 @@ class Grant:
     """
 
     token_id: str
+    trust_domain: str
     allow: tuple[Permission, ...]
     ask: tuple[Permission, ...]
     issued_at: int
@@ -92,10 +94,10 @@ class Grant:
         """The ids of which any one, revoked, takes this back: the whole chain's, as `link_ids` says."""
         return link_ids(self.chain_ids)
 
-    def to_claims(self, trust_domain: str) -> dict[str, Any]:
+    def to_claims(self) -> dict[str, Any]:
         """Give the claims of the authority's link that says this."""
         claims: dict[str, Any] = {
-            "iss": names.grant_issuer(trust_domain),
+            "iss": names.grant_issuer(self.trust_domain),
             "jti": self.token_id,
             "iat": self.issued_at,
             "exp": self.expires_at,
@@ -127,6 +129,7 @@ class Grant:
         allow, ask = read_permissions(link["authorization_details"])
         return cls(
             token_id=link["jti"],
+            trust_domain=trust_domain,
             allow=allow,
             ask=ask,
             issued_at=link["iat"],

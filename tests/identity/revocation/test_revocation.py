@@ -352,9 +352,14 @@ def test_something_of_another_trust_domain_is_not_ours_to_revoke(authority, cloc
     other = Authority.create("other.example", clock=clock)
     agent = other.issue("bot")
 
-    for target in (agent, other.trust.verify_agent(agent).credential):
-        with pytest.raises(ConfigurationError, match="Nothing was revoked"):
+    verified = other.trust.verify_agent(agent)
+    helper = other.trust.verify_grant(agent.delegate("helper").grant_chain)
+    for target in (agent, verified.credential, verified.grant, helper):
+        with pytest.raises(ConfigurationError, match=r"Nothing was revoked: this .*`other\.example`|did not issue"):
             authority.revoke(target)
+    assert authority.trust.generation == 0
+    other.revoke(helper)
+    assert other.trust.is_revoked("/".join(helper.chain_ids))
 
 
 def test_the_names_of_an_anchor_can_be_asked_for(authority):

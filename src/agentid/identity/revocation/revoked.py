@@ -293,7 +293,9 @@ def name_of(target: str, trust_domain: str) -> str:
     if not name or agent.trust_domain != trust_domain:
         raise ConfigurationError(
             f"Nothing is called {quote(target)} here",
-            why=f"it is not an agent of {quote(trust_domain)}",
+            why=f"it is not an agent of {quote(trust_domain)}"
+            if agent.trust_domain != trust_domain
+            else "only what is below `/agent/` is revoked by its name",
             fix="Use the name of an agent, such as `support-bot`",
         )
     return name

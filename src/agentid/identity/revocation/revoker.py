@@ -24,6 +24,7 @@ from agentid.identity.revocation.issued import Issued
 from agentid.identity.revocation.revoked import StatusReference, name_of
 
 if TYPE_CHECKING:
+    from agentid.identity.agent_id import AgentId
     from agentid.identity.revocation.store import RevocationStore
     from agentid.identity.trust import TrustAnchor
     from agentid.signing import Signer
@@ -151,15 +152,39 @@ class Revoker:
             target = Issued.read(cast("os.PathLike[str]", target), self._trust)
         if isinstance(target, Issued):
             return target.ids, target.expires_at
-        # What others issued may have no id, and is revoked by its name alone.
-        if isinstance(target, Credential) and target.token_ids and target.id.trust_domain == self._trust.trust_domain:
+        if isinstance(target, Credential):
+            self._check_ours(target.id.trust_domain)
+            if not target.own_ids:
+                raise _no_id(target.id)
             return target.own_ids, target.expires_at
         if isinstance(target, Grant):
+            self._check_ours(target.trust_domain)
             return (target.token_ids[-1],), target.expires_at
         raise ConfigurationError(
             "Nothing was revoked",
-            why="it is no agent, credential or grant of this trust domain, and no name of an agent",
+            why="it is no agent, credential or grant, no path of an agent file, and no name of an agent",
         )
+
+    def _check_ours(self, trust_domain: str) -> None:
+        ours = self._trust.trust_domain
+        if trust_domain != ours:
+            raise ConfigurationError(
+                "Nothing was revoked",
+                why=f"this is the authority of {quote(ours)}, and it was issued by that of {quote(trust_domain)}",
+                fix="Revoke it there, or take that trust domain from the trust anchors",
+            )
+
+
+def _no_id(agent: AgentId) -> ConfigurationError:
+    """What others issued may have no id."""
+    has_name = agent.segments[:1] == ("agent",)
+    return ConfigurationError(
+        "Nothing was revoked",
+        why=f"whoever issued it to {quote(agent)} gave it no id",
+        fix="Revoke the name instead: all that is called so"
+        if has_name
+        else "Revoke it where it was issued: it has no name below `/agent/` either that could be revoked",
+    )
 
 
 def _spelled(name: str) -> str:
