@@ -103,13 +103,13 @@ class Authority(Secret):
         Args:
             path: The key file, which only its owner may read. A missing folder is made likewise. What is revoked
                 is kept beside it, in a file of the same name and `.revoked`; links are followed first.
-            trust_domain: Such as `acme.example`.
+            trust_domain: Such as `acme.example`. It stands in the file; an older file that does not say it is told.
             clock: Gives Unix seconds.
             status_uri: Where `status_list` will be published. Agents that are issued then say so.
 
         Raises:
-            ConfigurationError: The file cannot be read or written, others can get at it, it is not a
-                whole key file, the trust domain is not one, or `status_uri` is no URI.
+            ConfigurationError: The file cannot be read or written, others can get at it, it is not a whole key file
+                or that of another trust domain, the trust domain is not one, or `status_uri` is no URI.
         """
         # Before the file is made: a slip in the name must not leave keys behind.
         domain = _trust_domain(trust_domain)
@@ -117,7 +117,7 @@ class Authority(Secret):
         if status_uri is not None:
             uri(status_uri, "status_uri")
         revoked = RevocationStore(Path(f"{os.path.realpath(file)}{_STORE_SUFFIX}"))
-        keys = KeyStore.open(file, complete=status_uri is not None)
+        keys = KeyStore.open(file, trust_domain=domain, complete=status_uri is not None)
         return cls(domain, keys, clock=clock, revoked=revoked, status_uri=status_uri)
 
     @property

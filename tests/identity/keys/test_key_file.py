@@ -23,19 +23,19 @@ USES = ["wit-svid", "jwt-svid", "agentid-grant", "agentid-status", "agentid-audi
 def path(tmp_path):
     """A key file that was made."""
     path = tmp_path / "authority.pem"
-    load_or_create_keys(path)
+    load_or_create_keys(path, trust_domain="acme.example")
     return path
 
 
 def ids(path):
     """The ids of the keys in the file, by use."""
-    return {use: key.kid for use, key in load_or_create_keys(path).signers.items()}
+    return {use: key.kid for use, key in load_or_create_keys(path, trust_domain="acme.example").signers.items()}
 
 
 def refusal(path):
     """Why the file is refused, in one line."""
     with pytest.raises(ConfigurationError) as caught:
-        load_or_create_keys(path)
+        load_or_create_keys(path, trust_domain="acme.example")
     assert str(caught.value).isprintable()
     return str(caught.value)
 
@@ -50,7 +50,7 @@ def test_a_missing_file_is_made_and_read_again(tmp_path):
     assert USES == list(ids(path))
     assert ids(path) == ids(path)
     assert ["ES256", "ES256", "ES256", "ES256", "Ed25519"] == [
-        key.alg for key in load_or_create_keys(path).signers.values()
+        key.alg for key in load_or_create_keys(path, trust_domain="acme.example").signers.values()
     ]
 
 
@@ -60,7 +60,7 @@ def test_the_file_and_its_folders_are_for_the_owner_only(tmp_path):
     tmp_path.chmod(0o755)
     before = os.umask(0)
     try:
-        load_or_create_keys(tmp_path / "a" / "b" / "authority.pem")
+        load_or_create_keys(tmp_path / "a" / "b" / "authority.pem", trust_domain="acme.example")
     finally:
         os.umask(before)
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in [tmp_path, *tmp_path.rglob("*")]}
@@ -91,7 +91,7 @@ def test_the_file_is_never_readable_for_others_while_it_is_written(tmp_path, mon
     monkeypatch.setattr(private_file.os, "link", link)
     before = os.umask(0)
     try:
-        load_or_create_keys(tmp_path / "authority.pem")
+        load_or_create_keys(tmp_path / "authority.pem", trust_domain="acme.example")
     finally:
         os.umask(before)
 
@@ -183,7 +183,7 @@ def test_a_file_that_others_can_get_at_is_refused(path, mode):
 def test_a_path_cannot_forge_a_line_in_an_error(tmp_path):
     """Neither in what, nor in the command."""
     path = tmp_path / "a\n[ok] all is well"
-    load_or_create_keys(path)
+    load_or_create_keys(path, trust_domain="acme.example")
     path.chmod(0o644)
 
     assert "\\n[ok]" in refusal(path)

@@ -23,7 +23,7 @@ DAY = timedelta(hours=24)
 def path(tmp_path):
     """A key file with each kind of replaced key: with an end, and for good."""
     path = tmp_path / "authority.pem"
-    load_or_create_keys(path)
+    load_or_create_keys(path, trust_domain="acme.example")
     change_keys(path, lambda ring: ring.rotated(now=NOW, overlap=timedelta(0)))
     change_keys(path, lambda ring: ring.rotated(now=NOW, overlap=DAY))
     return path
@@ -220,7 +220,7 @@ def test_processes_that_rotate_at_once_do_so_one_after_the_other(tmp_path):
     context = multiprocessing.get_context("spawn")
     start, results = context.Event(), context.Queue()
     path = tmp_path / "authority.pem"
-    first = load_or_create_keys(path)
+    first = load_or_create_keys(path, trust_domain="acme.example")
     processes = [context.Process(target=_rotate, args=(path, start, results)) for _ in range(3)]
     for process in processes:
         process.start()

@@ -2,6 +2,7 @@
 The key file of an authority: one private key for each use, and the public keys that were replaced.
 
 ```text
+agentid-trust-domain: acme.example
 agentid-sequence: 3
 
 agentid-use: wit-svid
@@ -30,6 +31,7 @@ from typing import Final, cast
 
 from agentid import names
 from agentid.errors import ConfigurationError, CredentialError, quote
+from agentid.identity.agent_id import parse_trust_domain
 from agentid.identity.keys.file_lock import locked
 from agentid.identity.keys.key_ring import KeyRing, RetiredKey, algorithm
 from agentid.identity.keys.public_pem import public_key_from_pem, public_key_to_pem
@@ -42,6 +44,7 @@ MAX_SIZE: Final = 64 * 1024
 
 _WHAT: Final = "key file"
 _NOTE: Final = "# The private keys of an agentid authority. Whoever has them can be any agent.\n"
+_TRUST_DOMAIN: Final = re.compile(r"agentid-trust-domain: *(.*?) *")
 _SEQUENCE: Final = re.compile(r"agentid-sequence: *([1-9][0-9]{0,14}) *")
 _USE: Final = re.compile(r"agentid-use: *(.*?) *")
 _RETIRED: Final = re.compile(r"agentid-retired: *(.*?)(?: +until +(.*?))? *")
@@ -50,7 +53,7 @@ _PRIVATE: Final = "PRIVATE KEY"
 _PUBLIC: Final = "PUBLIC KEY"
 
 
-def load_or_create_keys(path: str | os.PathLike[str], *, complete: bool = False) -> KeyRing:
+def load_or_create_keys(path: str | os.PathLike[str], *, trust_domain: str, complete: bool = False) -> KeyRing:
     """
     Give the keys in the file; make the file with new keys when it is missing.
 
@@ -58,19 +61,34 @@ def load_or_create_keys(path: str | os.PathLike[str], *, complete: bool = False)
 
     Args:
         path: The file.
+        trust_domain: Whose keys they are, in lower case. It is written into a file that does not say so yet.
         complete: Add a key for each use that came up after the file was written.
 
     Raises:
-        ConfigurationError: The file cannot be read or written, others can get at it, or it does not
-            hold exactly one key for each use.
+        ConfigurationError: The file cannot be read or written, others can get at it, it does not hold exactly one key
+            for each use, or its keys are another trust domain's.
     """
     if not os.path.lexists(path):
-        keys = KeyRing.generate()
+        keys = KeyRing.generate(trust_domain)
         if write_private(path, _format(keys), what=_WHAT):
             return keys
         # Somebody else was first: theirs are the keys.
+
+    def wanted(ring: KeyRing) -> KeyRing:
+        try:
+            ring = ring.of(trust_domain)
+        except ConfigurationError as error:
+            raise ConfigurationError(_refused(path), why=error.why, fix=error.fix) from None
+        return ring.completed() if complete else ring
+
     keys = read_keys(path)
-    return change_keys(path, KeyRing.completed) if complete and keys.completed() is not keys else keys
+    if wanted(keys) is keys:
+        return keys
+    try:
+        return change_keys(path, wanted)
+    except ConfigurationError as error:
+        fix = f"Write the line {quote(_trust_domain(trust_domain))} into it" if not keys.trust_domain else ""
+        raise ConfigurationError(error.what, why=error.why, fix=error.fix or fix) from None
 
 
 def read_keys(path: str | os.PathLike[str]) -> KeyRing:
@@ -103,7 +121,8 @@ def change_keys(path: str | os.PathLike[str], change: Callable[[KeyRing], KeyRin
 
 
 def _format(keys: KeyRing) -> bytes:
-    blocks = [_NOTE + f"agentid-sequence: {keys.sequence}\n"]
+    whose = f"{_trust_domain(keys.trust_domain)}\n" if keys.trust_domain else ""
+    blocks = [_NOTE + whose + f"agentid-sequence: {keys.sequence}\n"]
     for use, key in keys.signers.items():
         # What is in a file was made in it: a key that is kept elsewhere never comes here.
         blocks.append(f"agentid-use: {use}\n{cast('PrivateKey', key).to_pem().decode('ascii')}")
@@ -111,6 +130,14 @@ def _format(keys: KeyRing) -> bytes:
         until = "" if retired.until is None else f" until {_time(retired.until)}"
         blocks.append(f"agentid-retired: {retired.key.use}{until}\n{public_key_to_pem(retired.key).decode('ascii')}")
     return "\n".join(blocks).encode("ascii")
+
+
+def _trust_domain(name: str) -> str:
+    return f"agentid-trust-domain: {name}"
+
+
+def _refused(path: str | os.PathLike[str]) -> str:
+    return f"The {_WHAT} {quote(os.fspath(path))} was refused"
 
 
 def _time(seconds: int) -> str:
@@ -125,6 +152,7 @@ class _Reader:
     keys: dict[str, PrivateKey] = field(default_factory=dict[str, PrivateKey])
     retired: list[RetiredKey] = field(default_factory=list[RetiredKey])
     sequence: int | None = None
+    trust_domain: str = ""
 
     def read(self, data: bytes) -> KeyRing:
         try:
@@ -134,6 +162,8 @@ class _Reader:
         for line in lines:
             if found := _SEQUENCE.fullmatch(line):
                 self.number(int(found[1]))
+            elif found := _TRUST_DOMAIN.fullmatch(line):
+                self.bind(found[1])
             elif found := _USE.fullmatch(line):
                 self.add_key(found[1], self.block(lines, _PRIVATE, found[1]))
             elif found := _RETIRED.fullmatch(line):
@@ -150,6 +180,7 @@ class _Reader:
                 tuple(self.retired),
                 # A file from before keys could be replaced has no number: it is in its first state.
                 self.sequence or 1,
+                self.trust_domain,
             )
         except CredentialError:
             raise self.bad("it has one key for two uses, or twice") from None
@@ -158,6 +189,15 @@ class _Reader:
         if self.sequence is not None:
             raise self.bad("it has two numbers")
         self.sequence = number
+
+    def bind(self, trust_domain: str) -> None:
+        try:
+            is_one = parse_trust_domain(trust_domain) == trust_domain
+        except CredentialError:
+            is_one = False
+        if not is_one or self.trust_domain:
+            raise self.bad("it does not name one trust domain, as in `acme.example`")
+        self.trust_domain = trust_domain
 
     def add_key(self, use: str, pem: bytes) -> None:
         if use in self.keys:
@@ -212,7 +252,7 @@ class _Reader:
 
     def bad(self, why: str) -> ConfigurationError:
         return ConfigurationError(
-            f"The {_WHAT} {quote(os.fspath(self.path))} was refused",
+            _refused(self.path),
             why=why,
             fix="Restore it from a backup, or move it away: a new authority is made, and agents of the old one are "
             "refused",

@@ -5,6 +5,7 @@ The keys of an authority: those that sign, and the public halves of those that d
 - A replaced key is trusted until its end, and then no more, by the clock and without anybody doing anything.
 - The key of the audit log is replaced only where everything is, and its public half is kept for good: a log is
   verified long after it was written.
+- Keys are those of one trust domain, and never another's.
 - Each state of the keys has a number that only grows, also across restarts, so that nobody takes an old state for
   the present one.
 
@@ -15,13 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 from agentid import names
-from agentid.errors import ConfigurationError
+from agentid.errors import ConfigurationError, quote
 from agentid.signing import ED25519, ES256, MAX_KEYS, KeySet, PrivateKey, PublicKey, Signer
 
 __all__ = ["KeyRing", "RetiredKey", "algorithm"]
@@ -66,6 +67,7 @@ class KeyRing:
         signers: What signs, by use.
         retired: What signed before, oldest first.
         sequence: The number of this state, when it was made. It grows with each key that ends: see `sequence_at`.
+        trust_domain: Whose keys they are; empty where that was never said.
 
     Raises:
         CredentialError: One key is there twice.
@@ -74,14 +76,34 @@ class KeyRing:
     signers: Mapping[str, Signer] = field(repr=False)
     retired: tuple[RetiredKey, ...] = ()
     sequence: int = 1
+    trust_domain: str = ""
 
     def __post_init__(self) -> None:
         KeySet([*self._current(), *(retired.key for retired in self.retired)])  # one key, one use
 
     @classmethod
-    def generate(cls) -> KeyRing:
+    def generate(cls, trust_domain: str = "") -> KeyRing:
         """Make a new key for each use."""
-        return cls(MappingProxyType({use: PrivateKey.generate(algorithm(use)) for use in names.KEY_USES}))
+        keys = {use: PrivateKey.generate(algorithm(use)) for use in names.KEY_USES}
+        return cls(MappingProxyType(keys), trust_domain=trust_domain)
+
+    def of(self, trust_domain: str) -> KeyRing:
+        """
+        Give the keys as those of *trust_domain*, where nobody said yet whose they are.
+
+        Raises:
+            ConfigurationError: They are another's.
+        """
+        if self.trust_domain == trust_domain:
+            return self
+        if self.trust_domain:
+            raise ConfigurationError(
+                "The keys were refused",
+                why=f"they are those of {quote(self.trust_domain)}, and no other trust domain's, "
+                f"such as {quote(trust_domain)}",
+                fix="Open them for their own trust domain, or make others in another file",
+            )
+        return replace(self, trust_domain=trust_domain)
 
     def completed(self) -> KeyRing:
         """Give a ring with a new key for each use that has none yet."""
@@ -90,7 +112,7 @@ class KeyRing:
             return self  # another process did it
         keys = {**self.signers, **{use: PrivateKey.generate(algorithm(use)) for use in missing}}
         signers = MappingProxyType({use: keys[use] for use in names.KEY_USES})
-        return KeyRing(signers, self.retired, self.sequence + 1)
+        return replace(self, signers=signers, sequence=self.sequence + 1)
 
     def public_keys(self, now: float) -> list[PublicKey]:
         """Give the keys that are trusted *now*: those that sign, then those that did."""
@@ -137,20 +159,21 @@ class KeyRing:
                 if key.use in replaced
             ),
         ]
-        ring = KeyRing(
-            MappingProxyType(
+        ring = replace(
+            self,
+            signers=MappingProxyType(
                 {
                     use: PrivateKey.generate(algorithm(use)) if use in replaced else key
                     for use, key in self.signers.items()
                 }
             ),
             # INVARIANT: no key that was replaced earlier is trusted for longer than one that is replaced now.
-            tuple(
+            retired=tuple(
                 old if old.until is None else RetiredKey(old.key, min(old.until, end))
                 for old in before
                 if old.until is None or (overlap and old.is_trusted(now))
             ),
-            self.sequence_at(now) + 1,
+            sequence=self.sequence_at(now) + 1,
         )
         if len(ring.signers) + len(ring.retired) > MAX_KEYS:
             raise _not_rotated(

@@ -80,19 +80,20 @@ class KeyStore(Secret):
         self._ends = 0.0
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, complete: bool = False) -> KeyStore:
+    def open(cls, path: str | os.PathLike[str], *, trust_domain: str, complete: bool = False) -> KeyStore:
         """
         Give the keys in a file; make the file with new keys when it is missing.
 
         Args:
             path: The file.
+            trust_domain: Whose keys they are, in lower case.
             complete: Add a key for each use that came up after the file was written.
 
         Raises:
-            ConfigurationError: The file cannot be read or written, others can get at it, or it is not a
-                whole key file.
+            ConfigurationError: The file cannot be read or written, others can get at it, it is not a whole key file,
+                or its keys are another trust domain's.
         """
-        return cls(load_or_create_keys(path, complete=complete), path)
+        return cls(load_or_create_keys(path, trust_domain=trust_domain, complete=complete), path)
 
     def ring(self, now: float) -> KeyRing:
         """
@@ -141,7 +142,7 @@ class KeyStore(Secret):
         """
 
         def change(ring: KeyRing) -> KeyRing:
-            return ring.rotated(now=now, overlap=overlap)
+            return self._checked(ring).rotated(now=now, overlap=overlap)
 
         with self._alone():
             if self._path is None:
@@ -165,18 +166,26 @@ class KeyStore(Secret):
         # Before it is read: a change while it is read is noticed at the next look.
         mark = _mark(self._path)
         if mark != self._mark:
-            ring = read_keys(self._path)
-            # Keys that were replaced in an emergency must not come back with a file from a backup.
-            if ring.sequence < self._ring.sequence:
-                raise ConfigurationError(
-                    f"The key file {quote(os.fspath(self._path))} was refused",
-                    why="it was put back to an older state",
-                    fix="Put the right one in its place, or start the program again if it is the right one",
-                )
-            self._take(ring)
+            self._take(self._checked(read_keys(self._path)))
             self._mark = mark
         # Last: after an error the next one looks again.
         self._looked = now
+
+    def _checked(self, ring: KeyRing) -> KeyRing:
+        """Give what was read, if it may follow on what is here."""
+        if ring.trust_domain != self._ring.trust_domain:
+            raise self._refused(f"it is not that of {quote(self._ring.trust_domain)} any more")
+        # Keys that were replaced in an emergency must not come back with a file from a backup.
+        if ring.sequence < self._ring.sequence:
+            raise self._refused("it was put back to an older state")
+        return ring
+
+    def _refused(self, why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"The key file {quote(os.fspath(self._path or ''))} was refused",
+            why=why,
+            fix="Put the right one in its place, or start the program again if it is the right one",
+        )
 
     def _take(self, ring: KeyRing) -> None:
         self._ring = ring
