@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sqlite3
@@ -120,14 +121,16 @@ def test_what_is_revoked_again_is_kept_for_the_longer_time(store, path):
     store.revoke(ids=["a"], expires_at=NOW + 1000, now=NOW)
     store.revoke(ids=["a"], expires_at=NOW, now=NOW)
     store.revoke(names=["x"], now=NOW + 1000 + 86_400)
+    store.revoke(names=["x"], now=NOW + 1000 + 2 * 86_400)
     assert "a" in known(path)[0]
-    store.revoke(names=["x"], now=NOW + 1001 + 86_400)
+    store.revoke(names=["x"], now=NOW + 1001 + 3 * 86_400)
 
     assert (set(), {"bot", "x"}) == known(path)
 
 
 def test_a_name_is_kept_until_it_is_lifted(store, path):
-    store.revoke(names=["other"], now=NOW + 10**9)
+    for moment in (NOW + 10**9, NOW + 2 * 10**9):
+        store.revoke(names=["other"], now=moment)
     assert (set(), {"bot", "other"}) == known(path)
     assert store.lift("bot", now=NOW)
     assert not store.lift("bot", now=NOW)
@@ -485,15 +488,17 @@ def test_a_list_does_not_grow_for_ever(path, monkeypatch):
         store.give_places(names, name="bot", expires_at=NOW, now=NOW)
 
 
-def test_a_place_is_given_again_a_day_after_its_token_has_ended(path, monkeypatch):
+def test_a_place_is_given_again_two_days_after_its_token_has_ended(path, monkeypatch):
     monkeypatch.setattr(module, "FIRST_SIZE", 1)
     monkeypatch.setattr(module, "LAST_SIZE", 1)
     store = RevocationStore(path)
     assert [0] == store.give_places(["a"], name="bot", expires_at=NOW, now=NOW)
-    with pytest.raises(ConfigurationError):
-        store.give_places(["b"], name="bot", expires_at=NOW, now=NOW + 86_400)
+    for days in (1, 1.5):
+        store.listed(now=NOW + 1 + days * 86_400)
+        with pytest.raises(ConfigurationError):
+            store.give_places(["b"], name="bot", expires_at=NOW, now=NOW + 1 + days * 86_400)
 
-    assert [0] == store.give_places(["b"], name="bot", expires_at=NOW, now=NOW + 86_401)
+    assert [0] == store.give_places(["b"], name="bot", expires_at=NOW, now=NOW + 1 + 2 * 86_400)
 
 
 def test_a_list_has_the_places_of_tokens_and_all_ids(path):
@@ -521,3 +526,49 @@ def test_a_backup_that_was_changed_again_is_not_taken_for_the_state_that_was_rea
 
     assert "it was put back to an older state" in refusal(store)
     assert {"a", "c"} == known(path)[0]
+
+
+# --- clocks that are wrong ----------------------------------------------------------------------------------
+
+DAY = 86_400
+
+
+def kept(path, *times):
+    """What is known of an id that was revoked at `NOW` for a minute, after somebody wrote at each of these times."""
+    store = RevocationStore(path)
+    store.revoke(ids=["a"], expires_at=NOW + 60, now=NOW)
+    for number, moment in enumerate(times):
+        RevocationStore(path).revoke(ids=[f"b{number}"], expires_at=NOW + 90 * DAY, now=moment)
+    return "a" in known(path)[0]
+
+
+@pytest.mark.parametrize("ahead", [2 * DAY, 30 * DAY, 10**9, 2**60, float("inf"), float("nan")])
+def test_one_clock_that_is_ahead_forgets_nothing(path, ahead):
+    """Its machine may be the only one that writes: once, or all through an hour."""
+    assert kept(path, NOW + 1, NOW + ahead, NOW + ahead + 1, NOW + ahead + 3600, NOW + 2, NOW + 3)
+
+
+def test_clocks_that_disagree_forget_nothing(path):
+    """Each time that one says less, the other is not believed."""
+    assert kept(
+        path, *(moment for hour in range(0, 24, 4) for moment in (NOW + hour * 3600, NOW + (hour + 240) * 3600))
+    )
+
+
+def test_a_clock_that_is_behind_forgets_nothing_that_is_needed(path):
+    """What it says of its own time is nothing by which the right one forgets."""
+    assert kept(path, NOW + 1, NOW - 30 * DAY, NOW + 2, NOW + DAY)
+
+
+def test_what_two_days_confirm_to_be_over_is_forgotten(path):
+    assert kept(path, NOW + DAY + 61, NOW + 2 * DAY)
+    assert not kept(path, NOW + DAY + 61, NOW + 2 * DAY + 61)
+
+
+def test_a_store_from_before_times_were_noted_is_read_and_goes_on(store, path):
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE times")
+    assert {"a"} == known(path)[0]
+
+    assert kept(path, NOW + 10 * DAY)
+    assert not kept(path, NOW + 20 * DAY, NOW + 21 * DAY, NOW + 22 * DAY)

@@ -3,8 +3,9 @@ The store of an authority: what it took back, kept in a file beside its keys.
 
 - A file of SQLite, readable by its owner alone, made when something is taken back for the first time. Several
   processes may read and write it; what was written is on the disk before it counts as done.
-- The id of a token is kept until the token is over, and for a day more, for clocks that are wrong. A name is kept
-  until it is lifted.
+- The id of a token is kept until the token is over, and for a day more. Then it is forgotten, once two writers a day
+  or more apart agree on that, and nobody between them knew of an earlier time. So a clock that is ahead, by however
+  much, has to run on for a day before it is believed, and no token lives longer. A name is kept until it is lifted.
 - Each change makes its version grow, so that who has read it once sees cheaply that nothing has changed.
 - A file that vanished, was exchanged, went back to an older state, or that others can get at, is no answer: then
   nothing is known.
@@ -44,6 +45,7 @@ LAST_SIZE: Final = 1 << 26
 
 _WHAT: Final = "store of revocations"
 _GRACE: Final = 24 * 3600
+_LATEST: Final = 2**53
 _FORMAT: Final = 1
 # A reader stands in the way of somebody's call, and has the next time; a revocation must not get lost.
 _READ_TIMEOUT: Final = 0.25
@@ -143,7 +145,7 @@ class RevocationStore:
             ids: Of tokens that are over at *expires_at*.
             names: Of agents.
             expires_at: Unix seconds.
-            now: Unix seconds; what no token can need any more is dropped.
+            now: Unix seconds; what no token can need any more is dropped, once that is sure.
 
         Raises:
             ConfigurationError: It could not be written.
@@ -179,7 +181,7 @@ class RevocationStore:
         Args:
             token_ids: New tokens of one agent.
             name: What it is called.
-            expires_at: Unix seconds; a day later the places may be given to others.
+            expires_at: Unix seconds; two days later the places may be given to others.
             now: Unix seconds.
 
         Raises:
@@ -227,8 +229,9 @@ class RevocationStore:
             self._create(self._path)
         with self._transaction("IMMEDIATE", _WRITE_TIMEOUT) as connection:
             _check_format(connection, str(self._path))
+            over = _confirmed(connection, now)
             for table in ("ids", "places"):
-                connection.execute(f"DELETE FROM {table} WHERE keep_until < ?", (int(now),))  # noqa: S608 -- ours
+                connection.execute(f"DELETE FROM {table} WHERE keep_until < ?", (over,))  # noqa: S608 -- ours
             yield connection
         self._exists = True
 
@@ -325,6 +328,27 @@ def _check_format(connection: sqlite3.Connection, path: str) -> tuple[str, int, 
         raise _changed(path, "this version cannot read it")
     _, store, version, stamp = rows[0]
     return store, version, stamp
+
+
+def _confirmed(connection: sqlite3.Connection, now: float) -> int:
+    """Note what time it is, and give the time that is surely over."""
+    # A file from before this was noted has no such table.
+    connection.execute("CREATE TABLE IF NOT EXISTS times (confirmed INTEGER, latest INTEGER)")
+    rows = connection.execute("SELECT confirmed, latest FROM times").fetchall()
+    if not rows:
+        connection.execute("INSERT INTO times VALUES (0, 0)")
+    [[confirmed, latest]] = before = rows or [(0, 0)]
+    if not 0 <= now < _LATEST:
+        return confirmed  # a clock that says nothing
+    moment = int(now)
+    if moment < latest:
+        # Set back; or the one before was ahead, and what it said is confirmed by nobody.
+        confirmed, latest = min(confirmed, moment), moment
+    elif moment >= latest + _GRACE:
+        confirmed, latest = latest, moment
+    if before != [(confirmed, latest)]:
+        connection.execute("UPDATE times SET confirmed = ?, latest = ?", (confirmed, latest))
+    return confirmed
 
 
 def _place(connection: sqlite3.Connection, entry: tuple[str, str, int]) -> int:
