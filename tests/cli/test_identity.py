@@ -414,6 +414,20 @@ def test_more_than_is_held_is_refused_and_nothing_is_written(saved, run):
     assert [saved.name] == [path.name for path in saved.parent.iterdir()]
 
 
+def test_a_refusal_to_hand_on_is_told_as_json(saved, run):
+    past = Authority.open(saved.parents[1] / "authority.pem", trust_domain="acme.example", clock=lambda: 1e9)
+    past.issue("support-bot").save(saved.with_name("past.json"))
+    for file, permission, code in (
+        (saved, "delete:crm/customers/c-42", "delegation.refused"),
+        (saved.with_name("past.json"), "read:a", "credential.expired"),
+    ):
+        ran = run("identity", "delegate", str(file), "greedy", "--allow", permission)
+        in_json = run("identity", "delegate", str(file), "greedy", "--allow", permission, "--json")
+        assert (1, "") == (in_json.code, in_json.err)
+        said = json.loads(in_json.out)
+        assert {"delegated": False, "code": code, "error": ran.err[len("agentid: ") : -1]} == said
+
+
 def test_handing_on_never_replaces_a_file_by_accident(saved, run):
     hand_on = ("identity", "delegate", str(saved), "a", "--allow", "read:crm/customers/c-1")
     assert 0 == run(*hand_on).code
@@ -425,7 +439,14 @@ def test_handing_on_never_replaces_a_file_by_accident(saved, run):
 
 
 @pytest.mark.parametrize(
-    "wrong", [("missing.json", "a"), ("SAVED", "a/b"), ("SAVED",), ("SAVED", "a", "--max-depth", "9")]
+    "wrong",
+    [
+        ("missing.json", "a"),
+        ("SAVED", "a/b"),
+        ("SAVED",),
+        ("SAVED", "a", "--max-depth", "9"),
+        ("SAVED", "a", "--max-depth", "0"),
+    ],
 )
 def test_handing_on_what_makes_no_sense_is_a_mistake(wrong, saved, run):
     ran = run("identity", "delegate", *(str(saved) if word == "SAVED" else word for word in wrong))

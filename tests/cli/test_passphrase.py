@@ -92,6 +92,29 @@ def test_a_sub_agent_may_be_encrypted_as_well(folder, run, known):
     assert Agent.load(parent.with_name("bot.helper.json"), passphrase=PASSPHRASE)
 
 
+def test_a_sub_agent_of_an_encrypted_file_is_encrypted_with_the_same_passphrase(file, run, monkeypatch):
+    """Nobody would expect that what was handed on lies there for everybody to use."""
+    monkeypatch.setenv("AGENTID_PASSPHRASE", PASSPHRASE)
+    ran = run("identity", "delegate", file, "helper", "--allow", "read:a/x")
+    child = file.with_name("bot.helper.json")
+
+    assert ran.out.endswith(f"saved to {child}, encrypted with the passphrase of {file}\n")
+    assert Agent.load(child, passphrase=PASSPHRASE)
+    assert json.loads(run("identity", "delegate", child, "one", "--json").out)["encrypted"]
+
+
+def test_a_sub_agent_is_left_unencrypted_where_somebody_says_so(file, run, monkeypatch):
+    monkeypatch.setenv("AGENTID_PASSPHRASE", PASSPHRASE)
+    ran = run("identity", "delegate", file, "helper", "--no-encrypt")
+    child = file.with_name("bot.helper.json")
+
+    assert ran.out.endswith(f"saved to {child}, not encrypted\n")
+    assert Agent.load(child)
+    assert not json.loads(run("identity", "delegate", child, "one", "--json").out)["encrypted"]
+    both = run("identity", "delegate", file, "two", "--encrypt", "--no-encrypt")
+    assert (2, "") == (both.code, both.out)
+
+
 def test_no_option_takes_a_passphrase(folder, run):
     """It would stand in the history of the shell."""
     for option in ("--passphrase=x", "--encrypt=x"):

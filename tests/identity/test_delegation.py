@@ -106,6 +106,24 @@ def test_a_sub_agent_may_be_kept_from_handing_on(bot):
         bot.delegate("deep", max_depth=3)
 
 
+def test_a_depth_that_the_sub_agent_itself_is_beyond_says_from_where_it_counts(bot):
+    sub = bot.delegate("sub")
+    for agent, depth, least in ((bot, 0, 1), (sub, 0, 2), (sub, 1, 2)):
+        with pytest.raises(ConfigurationError) as caught:
+            agent.delegate("more", max_depth=depth)
+        assert "`max_depth` was refused" == caught.value.what
+        assert f"it counts from the authority, and the sub-agent itself is at depth {least}" == caught.value.why
+        assert f"Pass max_depth={least} for a sub-agent that hands nothing on" in caught.value.fix
+        assert least == agent.delegate("more", max_depth=least)._grant.max_depth
+
+
+def test_where_nothing_may_be_handed_on_no_depth_is_asked_for(bot):
+    only = bot.delegate("only", max_depth=1)
+    for depth in (None, 0, 1, 2):
+        with pytest.raises(DelegationError, match="may be handed on 1 times"):
+            only.delegate("more", max_depth=depth)
+
+
 def test_without_a_lifetime_it_lives_a_quarter_of_an_hour_and_never_longer_than_its_parent(bot, clock):
     assert NOW + 900 == bot.delegate("a").expires_at.timestamp()
     clock.forward(3500)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from agentid.cli.output import plain, print_json, print_line, table
 from agentid.cli.parser import minutes
-from agentid.cli.passphrase import load_agent, new_passphrase
+from agentid.cli.passphrase import new_passphrase, passphrase_of
+from agentid.errors import CredentialError
 
 if TYPE_CHECKING:
     from agentid.identity import Agent
@@ -38,29 +39,54 @@ def add_to(actions: Any) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="by default FILE.NAME.json next to the agent's file")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    parser.add_argument(
-        "--encrypt", action="store_true", help="with a passphrase: asked for, or taken from AGENTID_PASSPHRASE"
+    encrypted = parser.add_mutually_exclusive_group()
+    encrypted.add_argument(
+        "--encrypt",
+        action="store_true",
+        default=None,
+        help="with a passphrase of its own: asked for, or taken from AGENTID_PASSPHRASE; by default with that of FILE, "
+        "if it has one",
+    )
+    encrypted.add_argument(
+        "--no-encrypt",
+        action="store_false",
+        dest="encrypt",
+        default=None,
+        help="leave the key as it is, also where that of FILE is encrypted",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_delegate, parser=parser)
 
 
 def _delegate(args: argparse.Namespace) -> int:
-    child = load_agent(args.file).delegate(
-        args.name,
-        allow=args.allow,
-        ask=args.ask,
-        ttl=None if args.ttl is None else timedelta(minutes=args.ttl),
-        purpose=args.purpose,
-        max_depth=args.max_depth,
-    )
+    from agentid.identity import Agent
+
+    passphrase = passphrase_of(args.file)
+    try:
+        child = Agent.load(args.file, passphrase=passphrase).delegate(
+            args.name,
+            allow=args.allow,
+            ask=args.ask,
+            ttl=None if args.ttl is None else timedelta(minutes=args.ttl),
+            purpose=args.purpose,
+            max_depth=args.max_depth,
+        )
+    except CredentialError as error:
+        if args.json:
+            print_json({"delegated": False, "code": error.code, "error": str(error)})
+            return 1
+        raise
+    how = "" if passphrase is None else f", encrypted with the passphrase of {plain(args.file)}"
+    if args.encrypt is not None:
+        passphrase = new_passphrase() if args.encrypt else None
+        how = ", encrypted" if args.encrypt else ", not encrypted"
     out: Path = args.out or args.file.with_name(f"{args.file.stem}.{args.name}.json")
-    child.save(out, passphrase=new_passphrase() if args.encrypt else None, overwrite=args.overwrite)
+    child.save(out, passphrase=passphrase, overwrite=args.overwrite)
     if args.json:
-        print_json({**child.describe(), "file": str(out)})
+        print_json({**child.describe(), "file": str(out), "encrypted": passphrase is not None})
     else:
         print_agent(child)
-        print_line(f"saved to {plain(out)}")
+        print_line(f"saved to {plain(out)}{how}")
     return 0
 
 

@@ -18,7 +18,7 @@ from agentid.errors import ConfigurationError
 if TYPE_CHECKING:
     from agentid.identity import Agent
 
-__all__ = ["load_agent", "new_passphrase"]
+__all__ = ["load_agent", "new_passphrase", "passphrase_of"]
 
 _VARIABLE: Final = "AGENTID_PASSPHRASE"
 
@@ -32,9 +32,21 @@ def load_agent(path: str | Path) -> Agent:
         CredentialError: It does not hold an agent.
     """
     from agentid.identity import Agent
+
+    return Agent.load(path, passphrase=passphrase_of(path))
+
+
+def passphrase_of(path: str | Path) -> str | bytes | None:
+    """
+    Give what an agent file is said to be encrypted with; `None` where it is not encrypted.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or the passphrase is not to be had.
+        CredentialError: It does not hold an agent.
+    """
     from agentid.identity.agent_file import is_encrypted
 
-    return Agent.load(path, passphrase=_passphrase("passphrase: ") if is_encrypted(path) else None)
+    return _passphrase("passphrase: ") if is_encrypted(path) else None
 
 
 def new_passphrase() -> str | bytes:

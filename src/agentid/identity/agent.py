@@ -176,8 +176,8 @@ class Agent(Secret):
             ask: What it may do after a person said yes.
             ttl: How long it lives; by default a quarter of an hour, or until this agent's end.
             purpose: What it is for.
-            max_depth: How deep a chain below it may get, counted from the authority; by default as deep as this
-                agent's may.
+            max_depth: How deep a chain below it may get, counted from the authority, whose own agents are at depth 0:
+                1 keeps a sub-agent of one of those from handing on. By default as deep as this agent's may.
 
         Raises:
             ConfigurationError: A permission, the name, the lifetime or the depth is not one.
@@ -195,6 +195,8 @@ class Agent(Secret):
             begins, expires_at = math.floor(now), min(math.floor(now + _DEFAULT_TTL), ends)
         else:
             begins, expires_at = times(now, ttl, MAX_TTL)
+        # Where nothing may be handed on at all, that is what is said below, whatever was passed.
+        depth = self._grant.depth + 1 if self._grant.depth < self._grant.max_depth else 0
         key = PrivateKey.generate()
         before = link_hash(self._chain[-1])
         claims = link_claims(
@@ -208,7 +210,7 @@ class Agent(Secret):
             token_id=str(uuid4()),
             issued_at=max(begins, self._grant.issued_at),  # the authority's clock may be a little ahead
             expires_at=expires_at,
-            max_depth=self._grant.max_depth if max_depth is None else check_depth(max_depth),
+            max_depth=self._grant.max_depth if max_depth is None else check_depth(max_depth, holder=depth),
         )
         grant = hand_on(self._grant, before, link_shape().read(claims))
         if grant.expires_at > ends:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["agent_id", "check_depth", "one_line_text", "times", "uri"]
 
+_DEPTH_REFUSED: Final = "`max_depth` was refused"
 _URI: Final = re.compile(r"[a-z][a-z0-9+.-]*:[!#-;=?-\[\]_a-z~]+")
 
 
@@ -68,15 +69,25 @@ def uri(text: object, where: str) -> str:
     return text
 
 
-def check_depth(depth: object) -> int:
+def check_depth(depth: object, *, holder: int = 0) -> int:
     """
     Give how often a grant may be handed on.
+
+    Args:
+        depth: What was passed.
+        holder: How often it will have been by then.
 
     Raises:
         ConfigurationError: It is no such number.
     """
     if type(depth) is not int or not 0 <= depth <= MAX_DEPTH:
-        raise ConfigurationError("`max_depth` was refused", why=f"it must be a whole number from 0 to {MAX_DEPTH}")
+        raise ConfigurationError(_DEPTH_REFUSED, why=f"it must be a whole number from {holder} to {MAX_DEPTH}")
+    if depth < holder:
+        raise ConfigurationError(
+            _DEPTH_REFUSED,
+            why=f"it counts from the authority, and the sub-agent itself is at depth {holder}",
+            fix=f"Pass max_depth={holder} for a sub-agent that hands nothing on, on the command line `--max-depth`",
+        )
     return depth
 
 
