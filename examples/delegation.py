@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from agentid import Agent, Authority, Error, Guard, TrustAnchor, requires
+from agentid.errors import DelegationError
 
 
 @requires("read:crm/customers/{customer_id}")
@@ -21,10 +22,14 @@ def worker(folder: Path) -> None:
     """The other process. It has the public keys, what was revoked, and an agent; it asks nobody."""
     keys = (folder / "keys.json").read_text()
     trust = TrustAnchor.from_jwks(keys, trust_domain="acme.example", status=folder / "status.jwt")
+    file = folder / "worker.json"
     try:
-        with Guard(trust).acting_as(Agent.load(folder / "worker.json")):
+        trust.verify_grant(json.loads(file.read_text())["grant"])  # each signature, and what each link hands on
+        with Guard(trust).acting_as(Agent.load(file)):
             for line in sys.stdin:
                 print(get_customer(line.strip()), flush=True)
+    except DelegationError as refusal:
+        print(f"refused: {refusal.code}: {refusal.why}", flush=True)
     except Error as refusal:
         print(f"refused: {refusal.code}", flush=True)
 
@@ -73,7 +78,7 @@ def orchestrator(folder: Path) -> None:
     file.write_text(json.dumps({**json.loads(good), "key": json.loads(file.read_text())["key"]}))
     print("stolen, without its key:", once(folder))
 
-    file.write_text(json.dumps(widened(json.loads(good))))
+    file.write_text(json.dumps(widened(json.loads(good), bot)))
     print("widened:", once(folder, "c-43"))
 
     file.write_text(good)
@@ -88,13 +93,18 @@ def orchestrator(folder: Path) -> None:
     running.end()
 
 
-def widened(saved: dict) -> dict:
-    """Write more into the last link than its signer signed."""
-    head, payload, signature = saved["grant"][-1].split(".")
+def widened(saved: dict, parent: Agent) -> dict:
+    """Hand on more than the parent has, as a parent does that goes wrong: by hand, and signed with its real key."""
+    head, payload, _ = saved["grant"][-1].split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    claims["authorization_details"][0]["locations"] = ["crm/customers/*"]
-    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-    return {**saved, "grant": [*saved["grant"][:-1], f"{head}.{payload}.{signature}"]}
+    claims["authorization_details"][0]["locations"] = ["crm/**"]
+    signed = f"{head}.{base64url(json.dumps(claims).encode())}"
+    link = f"{signed}.{base64url(parent.sign(signed.encode()))}"
+    return {**saved, "grant": [*saved["grant"][:-1], link]}
+
+
+def base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 if __name__ == "__main__":

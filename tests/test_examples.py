@@ -26,7 +26,7 @@ scope_missing
 handed on: customer c-42
 another customer: refused: access.denied
 stolen, without its key: refused: credential.invalid
-widened: refused: delegation.refused
+widened: refused: delegation.refused: `read:crm/**` is not covered by what is held, `read:crm/customers/*`
 running: customer c-42
 its parent revoked: refused: credential.revoked
 """,
