@@ -19,6 +19,7 @@ from agentid.errors import (
 )
 from agentid.identity import Agent, Authority
 from agentid.identity.delegation import link_claims, link_hash
+from agentid.identity.credential import Credential
 from agentid.identity.grant import access_details
 from agentid.identity.token import GRANT, encode
 from agentid.signing import PrivateKey
@@ -526,3 +527,48 @@ def test_a_chain_is_kept_with_the_size_of_all_its_links(bot, trust):
     links = bot.grant_chain[0]
 
     assert trust._verifier._grants._total >= 2 * len(links)
+
+
+# --- limits that only a certain agent comes to ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deepest", [1, 2])
+def test_a_link_allows_no_less_depth_than_it_has(bot, trust, deepest):
+    """Below the first link, where the form of the claims alone would not show it."""
+    links = Links(bot.delegate("sub", allow=["read:crm/customers/*"]))
+
+    if deepest == 2:
+        assert (2, 2) == (trust.verify_grant(links.chain()).depth, trust.verify_grant(links.chain()).max_depth)
+        return
+    with pytest.raises(DelegationError, match="more often than the link before allows"):
+        trust.verify_grant(links.chain(del_max_depth=deepest))
+
+
+@pytest.fixture
+def short_lived(bot, make_forge, clock):
+    """An agent whose credential ends ten minutes before its grant: an authority may have replaced the grant alone."""
+    forge = make_forge("credential")
+    claims = forge.claims(cnf={"jwk": bot._key.public_jwk}, exp=NOW + 3000)
+    credential = Credential.from_claims(claims)
+    chain = bot.grant_chain
+    return Agent(
+        bot._key, credential=credential, token=forge.token(payload=claims), grant=bot._grant, chain=chain, clock=clock
+    )
+
+
+def test_what_is_handed_on_ends_no_later_than_the_credential_at_the_root(short_lived, trust):
+    """Whatever the grant would allow; to the second."""
+    assert trust.verify_agent(short_lived).expires_at == NOW + 3000 < short_lived._grant.expires_at
+    with pytest.raises(DelegationError, match="it would outlive the agent's own credential"):
+        short_lived.delegate("longer", ttl=timedelta(seconds=3001))
+
+    helper = short_lived.delegate("helper", ttl=timedelta(seconds=3000))
+    assert NOW + 3000 == helper.expires_at.timestamp() == trust.verify_agent(helper).expires_at
+    with pytest.raises(DelegationError, match="outlive"):
+        helper.delegate("longer", ttl=timedelta(seconds=3001))
+
+
+def test_without_a_lifetime_it_ends_with_the_credential_at_the_root(short_lived, clock):
+    clock.forward(2500)
+
+    assert NOW + 3000 == short_lived.delegate("helper").expires_at.timestamp()
