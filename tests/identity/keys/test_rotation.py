@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 
 import pytest
-from systems import needs_fork
+from systems import needs_fork, needs_posix
 
 from agentid.errors import ConfigurationError, CredentialError
 from agentid.identity import Authority, TrustAnchor
@@ -447,3 +447,56 @@ def test_a_key_file_that_is_put_back_to_an_older_state_is_refused(tmp_path, cloc
     for agent in (leaked, new):
         with pytest.raises(CredentialError, match="put back to an older state"):
             authority.trust.verify_agent(agent)
+
+
+# --- which file -------------------------------------------------------------------------------------
+
+
+def test_a_program_that_changes_its_folder_keeps_its_keys(tmp_path, monkeypatch, clock):
+    """There may be a file of the same name, and its keys are somebody else's."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (there, here):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        authority = Authority.open("authority.pem", trust_domain="acme.example", clock=clock)
+        authority.rotate()
+    agent = authority.issue("bot")
+    stranger = Authority.open(there / "authority.pem", trust_domain="acme.example", clock=clock).issue("stranger")
+
+    monkeypatch.chdir(there)
+    clock.forward(1)
+    assert authority.trust.verify_agent(agent)
+    assert not is_good(authority.trust, stranger)
+    before = (there / "authority.pem").read_bytes()
+    authority.rotate()
+    assert before == (there / "authority.pem").read_bytes()
+    (here / "authority.pem").unlink()
+    clock.forward(1)
+    with pytest.raises(CredentialError, match="cannot be read any more"):
+        authority.trust.verify_agent(agent)
+
+
+@needs_posix
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_a_link_that_leads_to_another_file_is_refused(tmp_path, clock, link):
+    """What was revoked there is not known here, and the keys of before may have been taken away."""
+    for name in ("old", "new"):
+        Authority.open(tmp_path / name / "keys.pem", trust_domain="acme.example", clock=clock)
+    current = tmp_path / "current"
+    if link == "folder":
+        current.symlink_to("old")
+        authority = Authority.open(current / "keys.pem", trust_domain="acme.example", clock=clock)
+    else:
+        current.symlink_to(tmp_path / "old" / "keys.pem")
+        authority = Authority.open(current, trust_domain="acme.example", clock=clock)
+    agent = authority.issue("bot")
+    current.unlink()
+    current.symlink_to("new" if link == "folder" else tmp_path / "new" / "keys.pem")
+    before = (tmp_path / "new" / "keys.pem").read_bytes()
+
+    with pytest.raises(ConfigurationError, match="leads to another file"):
+        authority.rotate()
+    clock.forward(1)
+    with pytest.raises(CredentialError, match="leads to another file"):
+        authority.trust.verify_agent(agent)
+    assert before == (tmp_path / "new" / "keys.pem").read_bytes()

@@ -3,6 +3,8 @@ Where an authority has its keys: in memory, or in a file that several processes 
 
 - A change of the file by another process is noticed within a second: the file's mark is looked at, at most twice
   a second, and its content only when the mark has changed.
+- Where the path leads is settled once, as it is for what was revoked. A program that changes its folder keeps its keys,
+  and a link that leads elsewhere by now is an error.
 - A file that cannot be looked at any more gives an error and not the keys of before: they may have been replaced
   in an emergency.
 - Nothing runs in the background. Whoever needs the keys asks, with the time.
@@ -65,12 +67,24 @@ class KeyStore(Secret):
         path: The file that they are from; `None` where they are in memory alone.
     """
 
-    __slots__ = ("_ends", "_lock", "_looked", "_mark", "_path", "_process", "_published", "_published_at", "_ring")
+    __slots__ = (
+        "_ends",
+        "_lock",
+        "_looked",
+        "_mark",
+        "_path",
+        "_process",
+        "_published",
+        "_published_at",
+        "_real",
+        "_ring",
+    )
 
     def __init__(self, ring: KeyRing, path: str | os.PathLike[str] | None = None) -> None:
         self._lock = Lock()
         self._process = os.getpid()
-        self._path = path
+        self._path = None if path is None else os.path.abspath(path)  # noqa: PTH100 -- `..` behind a link stays
+        self._real = None if path is None else os.path.realpath(path)
         self._ring = ring
         # Looked at when it is first used: what was read before may be old by then.
         self._mark: _Mark | None = None
@@ -148,6 +162,7 @@ class KeyStore(Secret):
             if self._path is None:
                 self._take(change(self._ring))
             else:
+                self._check_link(self._path)
                 self._take(change_keys(self._path, change))
             return self._ring
 
@@ -163,6 +178,7 @@ class KeyStore(Secret):
         # Written so that a clock that answers NaN, or was set back, looks.
         if self._looked is not None and self._looked <= now < self._looked + INTERVAL:
             return
+        self._check_link(self._path)
         # Before it is read: a change while it is read is noticed at the next look.
         mark = _mark(self._path)
         if mark != self._mark:
@@ -170,6 +186,10 @@ class KeyStore(Secret):
             self._mark = mark
         # Last: after an error the next one looks again.
         self._looked = now
+
+    def _check_link(self, path: str) -> None:
+        if os.path.realpath(path) != self._real:
+            raise self._refused("it is a link, and leads to another file than when it was opened")
 
     def _checked(self, ring: KeyRing) -> KeyRing:
         """Give what was read, if it may follow on what is here."""
