@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
 from datetime import timedelta
@@ -177,6 +178,25 @@ def test_an_id_as_the_audit_log_shows_it_takes_back_what_has_it(way, which, cloc
     clock.forward(delay)
 
     assert [False, True] == [is_good(anchor, agent) for agent in (bot, other)]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_an_id_of_a_link_as_the_audit_log_shows_it_takes_back_what_hangs_on_it(way, depth, clock):
+    """Records have the id that whoever signed the link gave it, and not those above."""
+    authority, anchor, delay = way
+    bot = authority.issue("bot", max_depth=3)
+    chain = [bot, bot.delegate("a"), bot.delegate("b")]
+    chain += [chain[1].delegate("a"), chain[1].delegate("b").delegate("c")]
+    svid = authority.jwt_svid(chain[1], audience="peer")
+    shown = chain[1 if depth == 1 else 3].describe()
+    assert shown["credential_id"] == shown["grant_id"]
+    authority.revoke(shown["credential_id"])
+    clock.forward(delay)
+
+    good = [True, False, True, False, False] if depth == 1 else [True, True, True, False, True]
+    assert good == [is_good(anchor, agent) for agent in chain]
+    with pytest.raises(CredentialRevokedError) if depth == 1 else contextlib.nullcontext():
+        anchor.verify_jwt_svid(svid, audience="peer")
 
 
 def test_the_thumbprint_of_a_key_is_refused_and_takes_back_nothing(authority, bot):

@@ -39,6 +39,7 @@ __all__ = [
     "Revoked",
     "StatusReference",
     "link_ids",
+    "loose_id",
     "name_of",
 ]
 
@@ -270,12 +271,22 @@ def _later(now: float, clock: Callable[[], float]) -> float:
 
 def link_ids(chain_ids: Sequence[str]) -> tuple[str, ...]:
     """
-    Give the ids by which the links of a chain are revoked, outermost first.
+    Give the ids by which the links of a chain are revoked, the whole chain's last.
 
     Whoever hands on a part chooses the id of its link, so a link is known by those of all links above it, too: the id
-    of another token cannot be chosen.
+    of another token cannot be chosen. Whoever saw that one id alone, as records have it, revokes `loose_id` of it.
     """
-    return tuple(accumulate(chain_ids, lambda above, own: f"{above}/{own}"))
+    if len(chain_ids) == 1:
+        return (chain_ids[0],)
+    return (
+        *[loose_id(own) for own in chain_ids[1:]],
+        *accumulate(chain_ids, lambda above, own: f"{above}/{own}"),
+    )
+
+
+def loose_id(own: str) -> str:
+    """Give the id by which every link is revoked that calls itself *own*, wherever it hangs."""
+    return f"*/{own}"
 
 
 def name_of(target: str, trust_domain: str) -> str:

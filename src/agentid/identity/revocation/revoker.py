@@ -21,7 +21,7 @@ from agentid.identity.grant import Grant
 from agentid.identity.inputs import times
 from agentid.identity.moment import seconds
 from agentid.identity.revocation.issued import Issued
-from agentid.identity.revocation.revoked import StatusReference, name_of
+from agentid.identity.revocation.revoked import StatusReference, loose_id, name_of
 
 if TYPE_CHECKING:
     from agentid.identity.agent_id import AgentId
@@ -73,8 +73,9 @@ class Revoker:
         if isinstance(target, str):
             names = (name_of(_spelled(target), self._trust.trust_domain),)
             if _TOKEN_ID.fullmatch(target) is not None:
-                # As the audit log shows it. An agent may be called so, too, and then it is that one that was meant.
-                ids, expires_at = (target,), math.ceil(seconds(self._clock())) + _LONGEST
+                # As the audit log shows it, where it may be that of a link, too. An agent may be called so as well, and
+                # then it is that one that was meant.
+                ids, expires_at = (target, loose_id(target)), math.ceil(seconds(self._clock())) + _LONGEST
         else:
             ids, expires_at = self._ids(target)
         written = False
