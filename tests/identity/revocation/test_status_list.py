@@ -521,7 +521,47 @@ def test_a_list_that_is_older_than_one_before_is_refused(served, publisher, cloc
     served.put(old)
     clock.forward(served.delay)
 
-    assert "older than one that was read before" in refusal(served.anchor, bot)
+    why = "older than one that was read before" if order == "older" else "its authority knew of more"
+    assert why in refusal(served.anchor, bot)
+
+
+def test_a_list_from_a_store_that_was_put_back_is_refused(tmp_path, clock):
+    """It is newer, and knows of less: what was revoked would be good again everywhere."""
+
+    def publisher():
+        return Authority.open(tmp_path / "keys.pem", trust_domain="acme.example", clock=clock, status_uri=URI)
+
+    authority, published = publisher(), tmp_path / "status.jwt"
+    anchor = TrustAnchor.from_jwks(
+        authority.trust.to_jwks(), trust_domain="acme.example", clock=clock, status=published
+    )
+    bot = authority.issue("bot")
+    authority.revoke("other")
+    store = tmp_path / "keys.pem.revoked"
+    backup = store.read_bytes()
+    authority.revoke(bot)
+    published.write_text(authority.status_list())
+    with pytest.raises(CredentialRevokedError):
+        anchor.verify_agent(bot)
+    store.write_bytes(backup)
+    clock.forward(60)
+    published.write_text(publisher().status_list())
+
+    assert "its authority knew of more" in refusal(anchor, bot)
+
+
+def test_a_clock_that_was_set_back_makes_no_list_good_for_longer(served, publisher, clock):
+    """Whoever holds a list back would have as much more time."""
+    bot = publisher.issue("bot", ttl=timedelta(hours=24))
+    clock.forward(6 * 3600)
+    served.put(publisher.status_list())
+    assert served.anchor.verify_agent(bot)
+    clock.forward(-5)
+    assert served.anchor.verify_agent(bot)  # the leeway
+    clock.forward(-1)
+    assert "is not good before" in refusal(served.anchor, bot)
+    clock.forward(6)
+    assert served.anchor.verify_agent(bot)
 
 
 def test_what_is_no_list_is_no_answer(served, publisher, clock):

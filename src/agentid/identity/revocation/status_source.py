@@ -2,7 +2,9 @@
 A published list of statuses as a source of revocations: from a file, or from whatever a function fetches.
 
 - A list counts until it ends, and never for longer than a given age, however often it is served.
-- A list that is older than one that was seen before is refused: whoever serves it may not take a revocation back.
+- A list that is older than one that was seen before, or that knows of less, is refused: neither whoever serves it nor
+  a store that was put back takes a revocation back.
+- One that is from the future is refused, also where a clock was set back after it was read.
 - A file that is missing, unreadable or not a list is no answer, and nothing is accepted. A function that fails is
   forgiven until the last list is too old, as networks fail.
 
@@ -109,14 +111,27 @@ class StatusListSource:
                 published = last.published
             else:
                 published = self._verify(token, keys, now)
-                if published.order < self._newest:
-                    raise refused(STATUS_LIST, "it is older than one that was read before", fix=_FIX)
+                self._check_order(published.order)
                 self._last, self._newest = _Last(token, keys, published), published.order
             due = now + (POLL if isinstance(self._where, Path) else min(published.ttl, self._max_age))
         good_until = min(published.expires_at, published.order[0] + self._max_age)
         if not now < good_until:
             raise refused(STATUS_LIST, f"the last one was good until {int(good_until)}", fix=_FIX)
+        # Also of one that was read before: by a clock that was set back, it would be good for as much longer.
+        if not now + self._leeway >= published.order[0]:
+            raise refused(STATUS_LIST, f"the last one is not good before {published.order[0]}", fix="Check the clock")
         return Reading(published.revoked, min(due, good_until))
+
+    def _check_order(self, order: tuple[int, int]) -> None:
+        if order[0] < self._newest[0]:
+            raise refused(STATUS_LIST, "it is older than one that was read before", fix=_FIX)
+        # Issued later, from a store that was put back, it would take back what was revoked.
+        if order[1] < self._newest[1]:
+            raise refused(
+                STATUS_LIST,
+                "its authority knew of more when it issued one that was read before",
+                fix="Start the program again, if what was revoked was lost or put back on purpose",
+            )
 
     def _verify(self, token: str, keys: KeySet, now: float) -> Published:
         try:
