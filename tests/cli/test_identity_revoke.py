@@ -255,3 +255,14 @@ def test_a_file_whose_ids_were_changed_by_hand_is_not_revoked_without_effect(run
     assert "Nothing was revoked: this authority did not issue the agent like this" in ran.err
     saved.write_text(good)
     assert verifies(run, saved)
+
+
+def test_an_id_of_the_audit_log_is_revoked(run, saved):
+    """That of a sub-agent takes back the sub-agent alone."""
+    helper = Path("keys/agents/support-bot.helper.json")
+    shown = json.loads(run("identity", "delegate", saved, "helper", "--json").out)
+    ran = run("identity", "revoke", shown["credential_id"])
+
+    assert (0, "") == (ran.code, ran.err)
+    assert f"revoked what has the id {shown['credential_id']}, and what is below it\n" == ran.out
+    assert [True, False] == [verifies(run, saved), verifies(run, helper)]

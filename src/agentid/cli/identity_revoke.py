@@ -29,7 +29,9 @@ def add_to(actions: Any) -> None:
         "later: a kill switch. Running processes follow within a second. The passphrase of a file is not needed.",
     )
     revoke.add_argument(
-        "subject", metavar="NAME|FILE", help="such as support-bot or support-bot/summariser, or an agent file"
+        "subject",
+        metavar="NAME|FILE",
+        help="such as support-bot or support-bot/summariser, or an agent file; also an id of the audit log",
     )
     revoke.add_argument("--lift", action="store_true", help="accept agents of the name again")
     revoke.set_defaults(run=_revoke)
@@ -51,6 +53,7 @@ def add_to(actions: Any) -> None:
 
 def _revoke(args: argparse.Namespace) -> int:
     from agentid.identity.revocation.issued import Issued
+    from agentid.identity.revocation.revoker import is_token_id
 
     config = configuration(args)
     authority = open_authority(config)
@@ -79,7 +82,11 @@ def _revoke(args: argparse.Namespace) -> int:
             )
         authority.revoke(args.subject)
         done = {"revoked": args.subject}
-        line = f"revoked everything called {plain(args.subject)}{_doubt(args.subject, config)}"
+        line = (
+            f"revoked what has the id {args.subject}, and what is below it"
+            if is_token_id(args.subject)
+            else f"revoked everything called {plain(args.subject)}{_doubt(args.subject, config)}"
+        )
     if args.json:
         print_json(done)
     else:

@@ -200,8 +200,11 @@ def test_an_id_of_a_link_as_the_audit_log_shows_it_takes_back_what_hangs_on_it(w
 
 
 def test_the_thumbprint_of_a_key_is_refused_and_takes_back_nothing(authority, bot):
-    with pytest.raises(ConfigurationError, match="keys are not revoked"):
+    with pytest.raises(ConfigurationError, match=r"keys are not revoked\..*by its SPIFFE ID"):
         authority.revoke(bot.describe()["key_id"])
+    named = authority.issue(bot.describe()["key_id"].replace("_", "-"))
+    authority.revoke(str(named.id))
+    assert not is_good(authority.trust, named)
 
 
 def test_the_path_of_an_agent_is_its_name(authority, bot):
@@ -670,3 +673,24 @@ def test_a_path_that_leads_to_no_agent_is_refused(authority, tmp_path, content):
 
     with pytest.raises(ConfigurationError, match="The agent file"):
         authority.revoke(path)
+
+
+def test_without_the_keys_an_agent_is_revoked_by_its_name(path, opened, clock):
+    """What it is cannot be verified then; a name needs no keys."""
+    authority = opened()
+    bot = authority.issue("bot")
+    content = path.read_bytes()
+    path.unlink()
+    clock.forward(1)
+    with pytest.raises(ConfigurationError, match=r"Nothing was revoked: the key file .* Revoke all of its name"):
+        authority.revoke(bot)
+    authority.revoke("bot")
+    authority.revoke("other")
+    authority.reinstate("other")
+    path.write_bytes(content)
+    path.chmod(0o600)
+    clock.forward(1)
+
+    for anchor in (authority.trust, opened().trust):
+        assert not is_good(anchor, bot)
+        assert is_good(anchor, authority.issue("other"))

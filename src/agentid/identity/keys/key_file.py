@@ -75,10 +75,14 @@ def load_or_create_keys(path: str | os.PathLike[str], *, trust_domain: str, comp
         # Somebody else was first: theirs are the keys.
 
     def wanted(ring: KeyRing) -> KeyRing:
-        try:
-            ring = ring.of(trust_domain)
-        except ConfigurationError as error:
-            raise ConfigurationError(_refused(path), why=error.why, fix=error.fix) from None
+        ring = ring.of(trust_domain)
+        if ring.trust_domain != trust_domain:
+            raise ConfigurationError(
+                _refused(path),
+                why=f"its keys are those of {quote(ring.trust_domain)}, and never another trust domain's, such as "
+                f"{quote(trust_domain)}",
+                fix="Open it for its own trust domain, or make another file",
+            )
         return ring.completed() if complete else ring
 
     keys = read_keys(path)

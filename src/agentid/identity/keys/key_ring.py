@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Final
 
 from agentid import names
-from agentid.errors import ConfigurationError, quote
+from agentid.errors import ConfigurationError
 from agentid.signing import ED25519, ES256, MAX_KEYS, KeySet, PrivateKey, PublicKey, Signer
 
 __all__ = ["KeyRing", "RetiredKey", "algorithm"]
@@ -88,22 +88,8 @@ class KeyRing:
         return cls(MappingProxyType(keys), trust_domain=trust_domain)
 
     def of(self, trust_domain: str) -> KeyRing:
-        """
-        Give the keys as those of *trust_domain*, where nobody said yet whose they are.
-
-        Raises:
-            ConfigurationError: They are another's.
-        """
-        if self.trust_domain == trust_domain:
-            return self
-        if self.trust_domain:
-            raise ConfigurationError(
-                "The keys were refused",
-                why=f"they are those of {quote(self.trust_domain)}, and no other trust domain's, "
-                f"such as {quote(trust_domain)}",
-                fix="Open them for their own trust domain, or make others in another file",
-            )
-        return replace(self, trust_domain=trust_domain)
+        """Give the keys as those of *trust_domain*, where nobody said yet whose they are."""
+        return self if self.trust_domain else replace(self, trust_domain=trust_domain)
 
     def completed(self) -> KeyRing:
         """Give a ring with a new key for each use that has none yet."""

@@ -59,6 +59,14 @@ class Issued:
         verifier = Verifier(trust.trust_domain, _ANY_TIME)
         try:
             keys = trust.keys
+        except CredentialError as error:
+            # A name needs no keys to be revoked.
+            raise ConfigurationError(
+                f"Nothing was revoked: {error.what[:1].lower()}{error.what[1:]}",
+                why=error.why,
+                fix="Revoke all of its name, until that is mended",
+            ) from None
+        try:
             credential = verifier.credential(credential_token, keys, 0).value
             grant = verifier.grant(grant_chain, keys, 0).value
             holder = sub_agent(credential, grant, grant.names) if grant.names else credential

@@ -7,6 +7,7 @@ process all the same, and whoever asked for it is told that it counts nowhere el
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, cast
 
-from agentid.errors import ConfigurationError, quote
+from agentid.errors import ConfigurationError, CredentialError, quote
 from agentid.identity.agent import Agent
 from agentid.identity.credential import Credential
 from agentid.identity.grant import Grant
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from agentid.identity.trust import TrustAnchor
     from agentid.signing import Signer
 
-__all__ = ["Revoker"]
+__all__ = ["Revoker", "is_token_id"]
 
 MAX_STATUS_TTL: Final = timedelta(hours=1)
 
@@ -72,7 +73,7 @@ class Revoker:
         expires_at = 0
         if isinstance(target, str):
             names = (name_of(_spelled(target), self._trust.trust_domain),)
-            if _TOKEN_ID.fullmatch(target) is not None:
+            if is_token_id(target):
                 # As the audit log shows it, where it may be that of a link, too. An agent may be called so as well, and
                 # then it is that one that was meant.
                 ids, expires_at = (target, loose_id(target)), math.ceil(seconds(self._clock())) + _LONGEST
@@ -91,7 +92,9 @@ class Revoker:
             # A name that is written down is read back and not kept here, so that whoever lifts it lifts it everywhere.
             self._trust.revoke(*ids, names=() if written else names)
         if names and written:
-            self._trust.ask_again()
+            # It is done. Where the keys cannot be read nothing is accepted, and whoever looks next looks again.
+            with contextlib.suppress(CredentialError):
+                self._trust.ask_again()
 
     def reinstate(self, name: str) -> None:
         """See `Authority.reinstate`."""
@@ -104,7 +107,8 @@ class Revoker:
                 f"Nothing was reinstated: {quote(path)} is not revoked",
                 why="only what was revoked by its name is; an agent that was revoked by itself is issued again",
             )
-        self._trust.reinstate(path)
+        with contextlib.suppress(CredentialError):
+            self._trust.reinstate(path)
 
     def references(self, *token_ids: str, name: str, expires_at: int) -> list[StatusReference | None]:
         """
@@ -176,6 +180,11 @@ class Revoker:
             )
 
 
+def is_token_id(text: str) -> bool:
+    """Say whether *text* looks like the id of a token, and not only like a name."""
+    return _TOKEN_ID.fullmatch(text) is not None
+
+
 def _no_id(agent: AgentId) -> ConfigurationError:
     """What others issued may have no id."""
     has_name = agent.segments[:1] == ("agent",)
@@ -196,6 +205,6 @@ def _spelled(name: str) -> str:
         raise ConfigurationError(
             "Nothing was revoked",
             why=f"{quote(name)} looks like the thumbprint of a key, and keys are not revoked",
-            fix="Name the agent, or the id of its credential or grant",
+            fix="Name the agent, or the id of its credential or grant; an agent that is called so, by its SPIFFE ID",
         )
     return name
