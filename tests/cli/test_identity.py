@@ -64,6 +64,7 @@ def test_issue_show_and_verify_tell_the_same_in_json(configured, run):
     assert issued == shown
     assert {
         "valid": True,
+        "revocation_checked": True,
         "id": issued["id"],
         "owner": "team:support",
         "expires_at": issued["expires_at"],
@@ -312,6 +313,32 @@ def test_published_keys_verify_without_the_authority(saved, configured, run, fol
     assert 1 == run("identity", "verify", tampered(token), *trusting, "acme.example").code
     assert 2 == run("identity", "verify", token, *trusting[:2]).code
     assert 2 == run("identity", "verify", token, "--trust-domain", "acme.example").code
+
+
+def test_published_keys_do_not_say_what_was_revoked_and_a_published_list_does(configured, run):
+    """Nobody takes the one for the other."""
+    toml = configured / "agentid.toml"
+    toml.write_text(
+        'status_uri = "https://acme.example/status/1"\n' + toml.read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    run("identity", "issue", "support-bot", "--out", "bot.json")
+    run("identity", "bundle", "--out", "keys.json")
+    run("identity", "status", "--out", "before.jwt")
+    run("identity", "revoke", "bot.json")
+    run("identity", "status", "--out", "after.jwt")
+    trusting = ("identity", "verify", "bot.json", "--jwks", "keys.json", "--trust-domain", "acme.example")
+
+    assert "whether it was revoked is not known without --status" in run(*trusting).out
+    assert not json.loads(run(*trusting, "--json").out)["revocation_checked"]
+    before = run(*trusting, "--status", "before.jwt")
+    assert (0, "") == (before.code, before.err)
+    assert "not known" not in before.out
+    assert json.loads(run(*trusting, "--status", "before.jwt", "--json").out)["revocation_checked"]
+    for status, said in (("after.jwt", "was revoked"), ("keys.json", "cannot be known"), ("no.jwt", "cannot be known")):
+        ran = run(*trusting, "--status", status)
+        assert (1, "") == (ran.code, ran.out)
+        assert said in ran.err
+    assert 2 == run("identity", "verify", "bot.json", "--status", "after.jwt").code
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"keys": []}', "nonsense", '{"keys": [{"kty": "EC"}]}', "\udcff"])

@@ -91,6 +91,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--jwks", type=Path, metavar="FILE", help="trust the public keys in this file instead of the authority's"
     )
     verify.add_argument("--trust-domain", metavar="NAME", help="of the keys in that file")
+    verify.add_argument(
+        "--status", type=Path, metavar="FILE", help="what was revoked, as the authority of those keys publishes it"
+    )
     verify.set_defaults(run=_verify)
 
     identity_keys.add_to(actions)
@@ -183,10 +186,14 @@ def _verify(args: argparse.Namespace) -> int:
             return 1
         raise
     ends = datetime.fromtimestamp(until, tz=timezone.utc).isoformat()
+    # The keys alone do not say what was revoked, and nobody should take that for a yes.
+    is_known = args.jwks is None or args.status is not None
     if args.json:
-        print_json({"valid": True, "id": str(credential.id), "owner": credential.owner, "expires_at": ends})
+        facts = {"valid": True, "id": str(credential.id), "owner": credential.owner, "expires_at": ends}
+        print_json({**facts, "revocation_checked": is_known})
     else:
-        print_line(f"good: {credential.id}, owner {credential.owner or 'nobody'}, until {ends}")
+        doubt = "" if is_known else "; whether it was revoked is not known without --status"
+        print_line(f"good: {credential.id}, owner {credential.owner or 'nobody'}, until {ends}{doubt}")
     return 0
 
 
@@ -196,9 +203,11 @@ def _trust(args: argparse.Namespace) -> TrustAnchor:
     if (args.jwks is None) != (args.trust_domain is None):
         raise ConfigurationError("--jwks and --trust-domain go together", why="keys are trusted for one trust domain")
     if args.jwks is None:
+        if args.status is not None:
+            raise ConfigurationError("--status goes with --jwks", why="the authority itself knows what it revoked")
         return open_authority(configuration(args)).trust
     try:
-        return TrustAnchor.from_jwks(_read(args.jwks), trust_domain=args.trust_domain)
+        return TrustAnchor.from_jwks(_read(args.jwks), trust_domain=args.trust_domain, status=args.status)
     except CredentialError as error:
         # The answer is not no: there is nothing yet to ask.
         raise ConfigurationError(error.what, why=error.why, fix=error.fix) from None
