@@ -115,6 +115,28 @@ def test_a_sub_agent_is_left_unencrypted_where_somebody_says_so(file, run, monke
     assert (2, "") == (both.code, both.out)
 
 
+def test_an_encrypted_file_is_not_replaced_by_one_that_is_not_unless_somebody_says_so(file, run, monkeypatch):
+    """Whoever has it issued again may not think of it, and the file lies where it lay."""
+    monkeypatch.setenv("AGENTID_PASSPHRASE", PASSPHRASE)
+    run("identity", "issue", "boss", "--allow", "read:a/*", "--out", "boss.json")
+    hand_on = ("identity", "delegate", "boss.json", "helper", "--out", file)
+    before = file.read_bytes()
+    for command in (ISSUE, hand_on):
+        ran = run(*command, "--overwrite")
+        assert (2, "") == (ran.code, ran.out)
+        assert "it is encrypted, and what replaces it would not be. Pass --encrypt, or --no-encrypt" in ran.err
+        assert before == file.read_bytes()
+        assert "there is a file already" in run(*command).err
+
+    assert 0 == run(*ISSUE, "--overwrite", "--encrypt").code
+    assert Agent.load(file, passphrase=PASSPHRASE)
+    for command in (ISSUE, hand_on):
+        assert 0 == run(*command, "--overwrite", "--no-encrypt").code
+        assert Agent.load(file)
+        assert 0 == run(*command, "--overwrite").code
+        run(*ISSUE, "--overwrite", "--encrypt")
+
+
 def test_no_option_takes_a_passphrase(folder, run):
     """It would stand in the history of the shell."""
     for option in ("--passphrase=x", "--encrypt=x"):

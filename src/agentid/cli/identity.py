@@ -10,12 +10,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentid.cli import identity_delegate, identity_keys, identity_revoke
+from agentid.cli import identity_delegate, identity_keys, identity_revoke, passphrase
 from agentid.cli.authority import add_options, configuration, open_authority
 from agentid.cli.identity_delegate import print_agent
 from agentid.cli.output import plain, print_json, print_line, table
 from agentid.cli.parser import minutes
-from agentid.cli.passphrase import load_agent, new_passphrase
+from agentid.cli.passphrase import load_agent
 from agentid.errors import ConfigurationError, CredentialError, nearest, quote
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FILE", help="by default agents/NAME.json next to the authority's key"
     )
     issue.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    issue.add_argument(
-        "--encrypt", action="store_true", help="with a passphrase: asked for, or taken from AGENTID_PASSPHRASE"
-    )
+    passphrase.add_options(issue, by_default="")
     issue.set_defaults(run=_issue)
 
     identity_delegate.add_to(actions)
@@ -126,10 +124,10 @@ def _issue(args: argparse.Namespace) -> int:
 
     # Tried in memory first: a slip in an argument must not leave a new authority behind.
     issue(Authority.create(config.trust_domain))
-    passphrase = new_passphrase() if args.encrypt else None
-    agent = issue(Authority.open(config.authority, trust_domain=config.trust_domain, status_uri=config.status_uri))
     out: Path = args.out or config.authority.parent / "agents" / f"{args.name}.json"
-    agent.save(out, passphrase=passphrase, overwrite=args.overwrite)
+    chosen = passphrase.choose_passphrase(args, out)
+    agent = issue(Authority.open(config.authority, trust_domain=config.trust_domain, status_uri=config.status_uri))
+    agent.save(out, passphrase=chosen, overwrite=args.overwrite)
     if args.json:
         print_json({**agent.describe(), "file": str(out)})
     else:

@@ -7,9 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentid.cli import passphrase
 from agentid.cli.output import plain, print_json, print_line, table
 from agentid.cli.parser import minutes
-from agentid.cli.passphrase import new_passphrase, passphrase_of
 from agentid.errors import CredentialError
 
 if TYPE_CHECKING:
@@ -39,21 +39,7 @@ def add_to(actions: Any) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="by default FILE.NAME.json next to the agent's file")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    encrypted = parser.add_mutually_exclusive_group()
-    encrypted.add_argument(
-        "--encrypt",
-        action="store_true",
-        default=None,
-        help="with a passphrase of its own: asked for, or taken from AGENTID_PASSPHRASE; by default with that of FILE, "
-        "if it has one",
-    )
-    encrypted.add_argument(
-        "--no-encrypt",
-        action="store_false",
-        dest="encrypt",
-        default=None,
-        help="leave the key as it is, also where that of FILE is encrypted",
-    )
+    passphrase.add_options(parser, by_default="; by default with that of FILE, if it has one")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_delegate, parser=parser)
 
@@ -61,9 +47,9 @@ def add_to(actions: Any) -> None:
 def _delegate(args: argparse.Namespace) -> int:
     from agentid.identity import Agent
 
-    passphrase = passphrase_of(args.file)
+    known = passphrase.passphrase_of(args.file)
     try:
-        child = Agent.load(args.file, passphrase=passphrase).delegate(
+        child = Agent.load(args.file, passphrase=known).delegate(
             args.name,
             allow=args.allow,
             ask=args.ask,
@@ -76,18 +62,21 @@ def _delegate(args: argparse.Namespace) -> int:
             print_json({"delegated": False, "code": error.code, "error": str(error)})
             return 1
         raise
-    how = "" if passphrase is None else f", encrypted with the passphrase of {plain(args.file)}"
-    if args.encrypt is not None:
-        passphrase = new_passphrase() if args.encrypt else None
-        how = ", encrypted" if args.encrypt else ", not encrypted"
     out: Path = args.out or args.file.with_name(f"{args.file.stem}.{args.name}.json")
-    child.save(out, passphrase=passphrase, overwrite=args.overwrite)
+    chosen = passphrase.choose_passphrase(args, out, of_parent=known)
+    child.save(out, passphrase=chosen, overwrite=args.overwrite)
     if args.json:
-        print_json({**child.describe(), "file": str(out), "encrypted": passphrase is not None})
+        print_json({**child.describe(), "file": str(out), "encrypted": chosen is not None})
     else:
         print_agent(child)
-        print_line(f"saved to {plain(out)}{how}")
+        print_line(f"saved to {plain(out)}{_how(args, known)}")
     return 0
+
+
+def _how(args: argparse.Namespace, known: str | bytes | None) -> str:
+    if args.encrypt is None:
+        return "" if known is None else f", encrypted with the passphrase of {plain(args.file)}"
+    return ", encrypted" if args.encrypt else ", not encrypted"
 
 
 def print_agent(agent: Agent) -> None:

@@ -6,6 +6,7 @@ Arguments stand in the history of the shell, and other users of the machine can 
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import os
 import sys
@@ -13,12 +14,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentid.errors import ConfigurationError
+from agentid.errors import ConfigurationError, CredentialError, quote
 
 if TYPE_CHECKING:
     from agentid.identity import Agent
 
-__all__ = ["load_agent", "new_passphrase", "passphrase_of"]
+__all__ = ["add_options", "choose_passphrase", "load_agent", "passphrase_of"]
 
 _VARIABLE: Final = "AGENTID_PASSPHRASE"
 
@@ -49,13 +50,56 @@ def passphrase_of(path: str | Path) -> str | bytes | None:
     return _passphrase("passphrase: ") if is_encrypted(path) else None
 
 
-def new_passphrase() -> str | bytes:
+def add_options(parser: argparse.ArgumentParser, *, by_default: str) -> None:
+    """Give a command that writes an agent file the options that say whether it is encrypted."""
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--encrypt",
+        action="store_true",
+        default=None,
+        help=f"with a passphrase: asked for, or taken from {_VARIABLE}{by_default}",
+    )
+    choice.add_argument(
+        "--no-encrypt", action="store_false", dest="encrypt", default=None, help="write the key as it is"
+    )
+
+
+def choose_passphrase(
+    args: argparse.Namespace, out: Path, *, of_parent: str | bytes | None = None
+) -> str | bytes | None:
     """
-    Give the passphrase for a file that is about to be written; on a terminal it is asked for twice.
+    Give the passphrase for a file that is about to be written, as the options say; on a terminal it is asked for twice.
+
+    Args:
+        args: The options, with `overwrite`.
+        out: The file.
+        of_parent: What it is encrypted with where no option says anything.
 
     Raises:
-        ConfigurationError: There is none, or it was not the same twice.
+        ConfigurationError: There is none, it was not the same twice, or an encrypted file would be replaced by one
+            that is not, and nobody said so.
     """
+    if args.encrypt is None and of_parent is None and args.overwrite and _would_be_bared(out):
+        raise ConfigurationError(
+            f"{quote(out)} was not replaced",
+            why="it is encrypted, and what replaces it would not be",
+            fix="Pass --encrypt, or --no-encrypt if that is meant",
+        )
+    if args.encrypt is None:
+        return of_parent
+    return _new_passphrase() if args.encrypt else None
+
+
+def _would_be_bared(out: Path) -> bool:
+    from agentid.identity.agent_file import is_encrypted
+
+    try:
+        return is_encrypted(out)
+    except (ConfigurationError, CredentialError):
+        return False  # there is none, or it is no agent: whether it may be written is decided elsewhere
+
+
+def _new_passphrase() -> str | bytes:
     passphrase = _passphrase("new passphrase: ")
     if isinstance(passphrase, str) and passphrase != _ask("the same again: "):
         raise ConfigurationError("the passphrase was not the same twice", fix="Start again")
