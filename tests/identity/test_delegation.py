@@ -114,7 +114,7 @@ def test_a_depth_that_the_sub_agent_itself_is_beyond_says_from_where_it_counts(b
             agent.delegate("more", max_depth=depth)
         assert "`max_depth` was refused" == caught.value.what
         assert f"it counts from the authority, and the sub-agent itself is at depth {least}" == caught.value.why
-        assert f"Pass max_depth={least} for a sub-agent that hands nothing on" in caught.value.fix
+        assert f"Use {least} for a sub-agent that hands nothing on" == caught.value.fix
         assert least == agent.delegate("more", max_depth=least)._grant.max_depth
 
 

@@ -372,7 +372,7 @@ def test_what_has_no_id_is_not_revoked_by_it(spire, authority, clock):
     )
     authority.revoke(named)
     with pytest.raises(
-        ConfigurationError, match=r"issued it to `spiffe://acme\.example/web` gave it no id.*no name below"
+        ConfigurationError, match=r"issued it to `spiffe://acme\.example/web` gave it no id.*no name either"
     ):
         authority.revoke(nameless)
     agent = spire.svid(sub="spiffe://acme.example/agent/web")

@@ -86,7 +86,7 @@ def check_depth(depth: object, *, holder: int = 0) -> int:
         raise ConfigurationError(
             _DEPTH_REFUSED,
             why=f"it counts from the authority, and the sub-agent itself is at depth {holder}",
-            fix=f"Pass max_depth={holder} for a sub-agent that hands nothing on, on the command line `--max-depth`",
+            fix=f"Use {holder} for a sub-agent that hands nothing on",
         )
     return depth
 

@@ -193,7 +193,7 @@ def _no_id(agent: AgentId) -> ConfigurationError:
         why=f"whoever issued it to {quote(agent)} gave it no id",
         fix="Revoke the name instead: all that is called so"
         if has_name
-        else "Revoke it where it was issued: it has no name below `/agent/` either that could be revoked",
+        else "Revoke it where it was issued: it has no name either that could be revoked",
     )
 
 
