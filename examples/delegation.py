@@ -66,7 +66,7 @@ def orchestrator(folder: Path) -> None:
     )
     bot = authority.issue("orchestrator", allow=["read:crm/customers/*"], owner="team:support")
     (folder / "keys.json").write_text(json.dumps(authority.trust.to_jwks()))
-    (folder / "status.jwt").write_text(authority.status_list())
+    publish(authority, folder)
 
     file = folder / "worker.json"
     bot.delegate("worker", allow=["read:crm/customers/c-42"], ttl=timedelta(minutes=5)).save(file)
@@ -85,12 +85,19 @@ def orchestrator(folder: Path) -> None:
     running = Worker(folder)
     print("running:", running.ask("c-42"))
     authority.revoke(bot)
-    (folder / "status.jwt").write_text(authority.status_list())
+    publish(authority, folder)
     answer = running.ask("c-42")
     while answer == "customer c-42":  # the worker looks twice a second
         answer = running.ask("c-42")
     print("its parent revoked:", answer)
     running.end()
+
+
+def publish(authority: Authority, folder: Path) -> None:
+    """Write what was revoked, in one step: whoever reads it never reads half of it."""
+    draft = folder / "status.jwt.new"
+    draft.write_text(authority.status_list())
+    draft.replace(folder / "status.jwt")
 
 
 def widened(saved: dict, parent: Agent) -> dict:
