@@ -550,6 +550,23 @@ def test_a_list_from_a_store_that_was_put_back_is_refused(tmp_path, clock):
     assert "its authority knew of more" in refusal(anchor, bot)
 
 
+def test_the_list_of_an_authority_that_was_made_anew_is_read(served, publisher, clock):
+    """It knows of nothing yet, and accepts nothing of before."""
+    bot = publisher.issue("bot")
+    publisher.revoke(bot)
+    served.put(publisher.status_list())
+    with pytest.raises(CredentialRevokedError):
+        served.anchor.verify_agent(bot)
+    anew = Authority.create("acme.example", clock=clock, status_uri=URI)
+    clock.forward(served.delay)
+    served.put(anew.status_list())
+    jwks = anew.trust.to_jwks() | {"spiffe_sequence": 2}
+    served.anchor.refresh(jwks, trust_domain="acme.example")
+
+    assert served.anchor.verify_agent(anew.issue("bot"))
+    assert "no key of its issuer" in refusal(served.anchor, bot)
+
+
 def test_a_clock_that_was_set_back_makes_no_list_good_for_longer(served, publisher, clock):
     """Whoever holds a list back would have as much more time."""
     bot = publisher.issue("bot", ttl=timedelta(hours=24))

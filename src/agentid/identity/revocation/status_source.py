@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -90,7 +90,7 @@ class StatusListSource:
         self._max_age = max_age.total_seconds()
         self._leeway = leeway
         self._last: _Last | None = None
-        self._newest = (0, 0)
+        self._newest: tuple[tuple[int, int], frozenset[str]] = ((0, 0), frozenset())
 
     def read(self, now: float, keys: KeySet) -> Reading:
         """
@@ -111,8 +111,8 @@ class StatusListSource:
                 published = last.published
             else:
                 published = self._verify(token, keys, now)
-                self._check_order(published.order)
-                self._last, self._newest = _Last(token, keys, published), published.order
+                self._check_order(published.order, signers := keys.with_use(names.STATUS_USE).keys())
+                self._last, self._newest = _Last(token, keys, published), (published.order, frozenset(signers))
             due = now + (POLL if isinstance(self._where, Path) else min(published.ttl, self._max_age))
         good_until = min(published.expires_at, published.order[0] + self._max_age)
         if not now < good_until:
@@ -122,11 +122,13 @@ class StatusListSource:
             raise refused(STATUS_LIST, f"the last one is not good before {published.order[0]}", fix="Check the clock")
         return Reading(published.revoked, min(due, good_until))
 
-    def _check_order(self, order: tuple[int, int]) -> None:
-        if order[0] < self._newest[0]:
+    def _check_order(self, order: tuple[int, int], signers: Collection[str]) -> None:
+        (issued_at, version), before = self._newest
+        if order[0] < issued_at:
             raise refused(STATUS_LIST, "it is older than one that was read before", fix=_FIX)
-        # Issued later, from a store that was put back, it would take back what was revoked.
-        if order[1] < self._newest[1]:
+        # Issued later, from a store that was put back, it would take back what was revoked. Where all keys are others,
+        # the authority was made anew and counts anew, and none of what was revoked is accepted.
+        if order[1] < version and not before.isdisjoint(signers):
             raise refused(
                 STATUS_LIST,
                 "its authority knew of more when it issued one that was read before",
