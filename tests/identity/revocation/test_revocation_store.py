@@ -572,3 +572,16 @@ def test_a_store_from_before_times_were_noted_is_read_and_goes_on(store, path):
 
     assert kept(path, NOW + 10 * DAY)
     assert not kept(path, NOW + 20 * DAY, NOW + 21 * DAY, NOW + 22 * DAY)
+
+
+@pytest.mark.parametrize("rows", ["", "(1, 2), (3, 4)", "('x', NULL)", "(NULL, 5)", "(1.5, 2)"])
+def test_times_that_are_damaged_keep_nobody_from_revoking(store, path, rows):
+    """And nothing is forgotten by them."""
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM times")
+        if rows:
+            connection.execute(f"INSERT INTO times VALUES {rows}")
+    store.revoke(ids=["b"], expires_at=NOW + 9 * DAY, now=NOW + 5 * DAY)
+
+    assert {"a", "b"} == known(path)[0]
+    assert not kept(path, NOW + 6 * DAY, NOW + 8 * DAY, NOW + 9 * DAY)

@@ -335,9 +335,12 @@ def _confirmed(connection: sqlite3.Connection, now: float) -> int:
     # A file from before this was noted has no such table.
     connection.execute("CREATE TABLE IF NOT EXISTS times (confirmed INTEGER, latest INTEGER)")
     rows = connection.execute("SELECT confirmed, latest FROM times").fetchall()
-    if not rows:
+    if [tuple(map(type, row)) for row in rows] != [(int, int)]:
+        # New, or damaged: then nothing is sure to be over.
+        rows = [(0, 0)]
+        connection.execute("DELETE FROM times")
         connection.execute("INSERT INTO times VALUES (0, 0)")
-    [[confirmed, latest]] = before = rows or [(0, 0)]
+    [(confirmed, latest)] = rows
     if not 0 <= now < _LATEST:
         return confirmed  # a clock that says nothing
     moment = int(now)
@@ -346,7 +349,7 @@ def _confirmed(connection: sqlite3.Connection, now: float) -> int:
         confirmed, latest = min(confirmed, moment), moment
     elif moment >= latest + _GRACE:
         confirmed, latest = latest, moment
-    if before != [(confirmed, latest)]:
+    if rows != [(confirmed, latest)]:
         connection.execute("UPDATE times SET confirmed = ?, latest = ?", (confirmed, latest))
     return confirmed
 
