@@ -266,3 +266,10 @@ def test_an_id_of_the_audit_log_is_revoked(run, saved):
     assert (0, "") == (ran.code, ran.err)
     assert f"revoked what has the id {shown['credential_id']}, and what is below it\n" == ran.out
     assert [True, False] == [verifies(run, saved), verifies(run, helper)]
+
+
+def test_an_agent_that_is_called_like_a_file_is_revoked_by_its_spiffe_id(run, saved):
+    assert "looks like one" in run("identity", "revoke", "bot.json").err
+    assert 0 == run("identity", "issue", "bot.json", "--allow", "read:a/*", "--out", "x.json").code
+    assert 0 == run("identity", "revoke", "spiffe://acme.example/agent/bot.json").code
+    assert not verifies(run, "x.json")

@@ -73,7 +73,8 @@ def _revoke(args: argparse.Namespace) -> int:
         authority.reinstate(args.subject)
         done, line = {"reinstated": args.subject}, f"agents called {plain(args.subject)} are accepted again"
     else:
-        if path.suffix == ".json" or (len(path.parts) > 1 and path.parent.is_dir()):
+        is_id = "://" in args.subject
+        if not is_id and (path.suffix == ".json" or (len(path.parts) > 1 and path.parent.is_dir())):
             # A slip in the name of a file would revoke an agent of that name, and not the one that was meant.
             raise ConfigurationError(
                 f"nothing was revoked: there is no file {quote(args.subject)}",

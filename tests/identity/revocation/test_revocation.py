@@ -207,6 +207,18 @@ def test_the_thumbprint_of_a_key_is_refused_and_takes_back_nothing(authority, bo
     assert not is_good(authority.trust, named)
 
 
+def test_what_looks_like_a_file_is_no_name(authority, bot, tmp_path):
+    """It would be the name of nobody, and whoever meant the file would believe that the agent is revoked."""
+    file = bot.save(tmp_path / "bot.json")
+    for slip in (str(file)[1:], "bot.json", "agents/bot.json"):
+        with pytest.raises(ConfigurationError, match="looks like the file of an agent, and text is a name"):
+            authority.revoke(slip)
+    named = authority.issue("bot.json")
+    authority.revoke(str(named.id))
+
+    assert [True, False] == [is_good(authority.trust, agent) for agent in (bot, named)]
+
+
 def test_the_path_of_an_agent_is_its_name(authority, bot):
     authority.revoke(f"agent/{bot.name}")
 

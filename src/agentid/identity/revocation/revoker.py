@@ -201,6 +201,12 @@ def _spelled(name: str) -> str:
     """A name as it is written down, of one that looks like something else, which would take nothing back."""
     if name.startswith("agent/"):
         name = name.removeprefix("agent/")  # the path of its SPIFFE ID
+    if name.endswith(".json") and "://" not in name:
+        raise ConfigurationError(
+            "Nothing was revoked",
+            why=f"{quote(name)} looks like the file of an agent, and text is a name",
+            fix="Pass a path object for a file, or name an agent that is called so by its SPIFFE ID",
+        )
     if _KEY_ID.fullmatch(name) is not None:
         raise ConfigurationError(
             "Nothing was revoked",
