@@ -18,8 +18,8 @@ from agentid.errors import (
     DelegationError,
 )
 from agentid.identity import Agent, Authority
-from agentid.identity.delegation import link_claims, link_hash
 from agentid.identity.credential import Credential
+from agentid.identity.delegation import link_claims, link_hash
 from agentid.identity.grant import access_details
 from agentid.identity.token import GRANT, encode
 from agentid.signing import PrivateKey
