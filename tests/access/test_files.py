@@ -530,6 +530,20 @@ def test_what_is_installed_is_looked_for_in_any_folder(world, tmp_path, monkeypa
     assert f"read:file://{tmp_path}" == world.touched[-1][0]
 
 
+def test_the_root_folder_is_a_resource_of_its_own_that_no_other_permission_reaches(world, folder):
+    with world.acting("read:file:///**", "read:file://localhost/**"):
+        for look in (os.listdir, os.scandir, lambda path: os.close(os.open(path, os.O_RDONLY))):
+            with pytest.raises(AccessDeniedError, match="read:file://localhost`"):
+                look("/")
+    with world.acting("read:file://localhost"):
+        assert "etc" in os.listdir("/")
+        assert "etc" in os.listdir("/../")
+        with pytest.raises(AccessDeniedError):
+            os.listdir(folder)
+
+    assert ("read:file://localhost", "success") in world.touched
+
+
 def test_devices_that_hold_nothing_are_no_data(world):
     with world.acting():
         open(os.devnull, "w").close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from agentid.permission import Action
 from agentid.resource import Resource
 from agentid.segment import plain_text
 
-__all__ = ["ACTION_OF_METHOD", "file_resource", "web_resource"]
+__all__ = ["ACTION_OF_METHOD", "file_at", "file_resource", "web_resource"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -65,4 +66,17 @@ def file_resource(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> 
     """
     # As an exact `str`: a subclass may lie about its characters, and would be opened by what they are.
     found = PurePath(os.path.realpath(plain_text(os.fsdecode(path), "path")))
-    return Resource.of("file", "", *found.parts[1:])
+    return file_at(found.parts[1:])
+
+
+def file_at(segments: Sequence[str]) -> Resource:
+    """
+    Give the resource of a file by the names that lead to it.
+
+    No names lead to the root folder, and a resource has a host or a segment: it is `file://localhost`, as in RFC 8089.
+    Nothing else has that host, so no pattern that is meant for other files matches it, `file:///**` included.
+
+    Raises:
+        ConfigurationError: A name is one that no resource can have.
+    """
+    return Resource.of("file", "" if segments else "localhost", *segments)

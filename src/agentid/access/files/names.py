@@ -14,11 +14,11 @@ import os
 import sys
 from typing import Any, Final, cast
 
+from agentid.access.places import file_at
 from agentid.errors import ConfigurationError
 from agentid.guard.session import NobodyActing
 from agentid.permission import Action
 from agentid.record import Access
-from agentid.resource import Resource
 
 __all__ = ["actions_of_flags", "exact", "file_access", "folder_contents", "is_still_at", "place", "place_of_descriptor"]
 
@@ -118,7 +118,7 @@ def file_access(action: Action, path: str) -> Access:
     """
     root, rest = os.path.splitdrive(path)
     segments = [part for part in rest.replace(os.sep, "/").split("/") if part]
-    return Access(action, Resource.of("file", "", *([root] if root else []), *segments))
+    return Access(action, file_at([root, *segments] if root else segments))
 
 
 def folder_contents(path: str) -> list[str]:
