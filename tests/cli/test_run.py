@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from command_line import agentid, environment, on_terminal
 from systems import needs_fork, needs_posix
 
-from agentid.cli.run import flags_of, name_of
+from agentid.cli.program.command import flags_of, name_of, name_of_command
 
 CONFIG = """
 [agents.bot]
@@ -127,11 +128,34 @@ def test_a_python_that_ignores_its_environment_runs_nothing(folder, program, fla
         (["-"], "stdin"),
         (["-m", "pack.tool", "x"], "pack.tool"),
         (["-mpack"], "pack"),
+        (["-c", "pass"], "python-c"),
         (["öä.py"], "program"),
     ],
 )
 def test_an_agent_that_nobody_configured_is_named_after_its_program(program, name):
     assert name == name_of(program)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["/usr/bin/python3.12", "-X", "dev", "tools/load.py", "-m", "x"], "load"),
+        ([b"python3", b"-Bmpack.tool"], "pack.tool"),
+        (["pypy3.10"], "pypy3.10"),
+        (["python", "-m"], "python"),
+        (["/venv/bin/black", "."], "black"),
+        ([Path("convert.sh")], "convert"),
+        ("make", "make"),
+        (["rm -rf \n"], "rm--rf"),
+        (["x" * 500], "x" * 64),
+        (["\u00f6"], ""),
+        ([], ""),
+        (None, ""),
+        ([3], ""),
+    ],
+)
+def test_a_child_is_named_after_what_its_command_starts(command, name):
+    assert name == name_of_command(command)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ CASES = [
                                  "pack/other.py": "print('other')"}, program=("-m", "pack")),
     Case("no such module", "", program=("-m", "nothing_of_that_name")),
     Case("a package that cannot run", "", files={"pack/__init__.py": ""}, program=("-m", "pack")),
+    Case("code", "", program=("-c", "import sys; print(sys.argv, sys.path[0]); 1 / 0", "x", "-c", "--observe")),
+    Case("code in one word", "", program=("-cprint(7)", "x")),
     Case("the standard input", "", program=("-", "a", "-b"), stdin="import sys; print(sys.argv, __name__)"),
     Case("no such script", "", program=("nothing.py",)),
     Case("reads", "import sys; print(sys.stdin.read().upper())", stdin="some\ntext\n"),

@@ -24,18 +24,43 @@ ME = "spiffe://localhost/agent/main"
 IMPORTS = "import json, multiprocessing, os, subprocess, sys\n"
 GET = "from main import get; print(get('/a'), flush=True)"
 
+# How a child is started, and what it is called then.
 WAYS = {
-    "subprocess": f"subprocess.run([sys.executable, '-c', {GET!r}])",
-    "environment of its own": f"subprocess.run([sys.executable, '-c', {GET!r}], env={{'PYTHONPATH': SOURCE}})",
-    "bytes for an environment": f"subprocess.run([sys.executable, '-c', {GET!r}], "
-    "env={b'PYTHONPATH': SOURCE.encode(), 'PYTHONHASHSEED': '0'})",
-    "shell": f"os.system(sys.executable + ' -c ' + chr(34) + {GET!r} + chr(34))",
-    "exec": f"os.execv(sys.executable, [sys.executable, '-c', {GET!r}])",
-    "exec with an environment": f"os.execve(sys.executable, [sys.executable, '-c', {GET!r}], {{'PYTHONPATH': SOURCE}})",
-    "spawn with an environment": "os.waitpid(os.posix_spawn(sys.executable, "
-    f"[sys.executable, '-c', {GET!r}], {{'PYTHONPATH': SOURCE}}), 0)",
-    "multiprocessing": "p = multiprocessing.get_context('spawn').Process(target=show); p.start(); p.join()",
-    "forkserver": "p = multiprocessing.get_context('forkserver').Process(target=show); p.start(); p.join()",
+    "subprocess": (f"subprocess.run([sys.executable, '-c', {GET!r}])", "python-c"),
+    "script": ("open('look.py', 'w').write(GET); subprocess.run([sys.executable, '-B', 'look.py', 'x'])", "look"),
+    "module": ("open('look.py', 'w').write(GET); subprocess.run([sys.executable, '-Bm', 'look'])", "look"),
+    "program of its own": (
+        (
+            "open('look.sh', 'w').write(f'#!{sys.executable}' + chr(10) + GET); os.chmod('look.sh', 0o755); "
+            "subprocess.run(['./look.sh'], env={'PYTHONPATH': os.path.abspath('.') + os.pathsep + SOURCE})"
+        ),
+        "look",
+    ),
+    "environment of its own": (
+        f"subprocess.run([sys.executable, '-c', {GET!r}], env={{'PYTHONPATH': SOURCE}})",
+        "python-c",
+    ),
+    "bytes for an environment": (
+        (
+            f"subprocess.run([sys.executable, '-c', {GET!r}], "
+            "env={b'PYTHONPATH': SOURCE.encode(), 'PYTHONHASHSEED': '0'})"
+        ),
+        "python-c",
+    ),
+    "function before it": (f"subprocess.run([sys.executable, '-c', {GET!r}], preexec_fn=os.getpid)", "main"),
+    "shell": (f"os.system(sys.executable + ' -c ' + chr(34) + {GET!r} + chr(34))", "sh"),
+    "shell of subprocess": (f"subprocess.run(sys.executable + ' -c ' + chr(34) + {GET!r} + chr(34), shell=True)", "sh"),
+    "exec": (f"os.execv(sys.executable, [sys.executable, '-c', {GET!r}])", "python-c"),
+    "exec with an environment": (
+        f"os.execve(sys.executable, [sys.executable, '-c', {GET!r}], {{'PYTHONPATH': SOURCE}})",
+        "python-c",
+    ),
+    "spawn with an environment": (
+        f"os.waitpid(os.posix_spawn(sys.executable, [sys.executable, '-c', {GET!r}], {{'PYTHONPATH': SOURCE}}), 0)",
+        "python-c",
+    ),
+    "multiprocessing": ("p = multiprocessing.get_context('spawn').Process(target=show); p.start(); p.join()", "main"),
+    "forkserver": ("p = multiprocessing.get_context('forkserver').Process(target=show); p.start(); p.join()", "main"),
 }
 
 
@@ -52,20 +77,27 @@ def chains(folder):
     return sorted(sorted(pairs) for pairs in found.values())
 
 
+MAY = "[agents.main]\nallow = [" + ", ".join(
+    f'"{action}:file:///**"' for action in ("execute", "read", "write", "edit", "delete")
+)
+
+
 @needs_fork
+@pytest.mark.parametrize("clears", [False, True], ids=["as it was", "cleared"])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_child_that_is_python_is_a_sub_agent_however_it_was_started(folder, program, http, way):
+def test_a_child_that_is_python_is_a_sub_agent_however_it_was_started(folder, program, http, way, clears):
+    """Also where the program has cleared its own environment."""
     source = environment()["PYTHONPATH"]
-    text = f"{IMPORTS}SOURCE = {source!r}\ndef show(): print(get('/a'), flush=True)\n"
-    name = program(f"{text}if __name__ == '__main__':\n    {WAYS[way]}\n")
-    (folder / "agentid.toml").write_text(
-        '[agents.main]\nallow = ["execute:file:///**", "read:file:///**", "write:file:///**", "edit:file:///**", "delete:file:///**"]\n'
-    )
+    text = f"{IMPORTS}SOURCE, GET = {source!r}, {GET!r}\ndef show(): print(get('/a'), flush=True)\n"
+    clear = "os.environ.clear(); os.environ['PYTHONPATH'] = SOURCE\n    " if clears else ""
+    statement, called = WAYS[way]
+    name = program(f"{text}if __name__ == '__main__':\n    {clear}{statement}\n")
+    (folder / "agentid.toml").write_text(f"{MAY}]\n")
     done = agentid("run", name, folder=folder)
 
     assert (0, "AccessDeniedError\n") == (done.code, done.out)
     assert [] == http.requests
-    assert [f"{ME}/child"] == [agent for pairs in chains(folder) for agent, _ in pairs]
+    assert [f"{ME}/{called}"] == [agent for pairs in chains(folder) for agent, _ in pairs]
 
 
 def test_a_program_that_turns_into_another_leaves_nothing_behind(folder, program):
@@ -116,7 +148,7 @@ import stat
 from pathlib import Path
 file = Path(os.environ["AGENTID_RUN"])
 print(file.parent)
-print(sorted(path.name for path in file.parent.iterdir()))
+print(sorted(path.name.replace(str(os.getpid()), "PID") for path in file.parent.iterdir()))
 print({{oct(stat.S_IMODE(path.stat().st_mode)) for path in file.parent.iterdir()}}, oct(file.parent.stat().st_mode))
 key = json.loads(file.with_suffix(".agent").read_text())["key"]
 print(key.startswith("-----BEGIN PRIVATE"), [n for n, v in os.environ.items() if "PRIVATE KEY" in v or "eyJ" in v])
@@ -124,7 +156,7 @@ print(key.startswith("-----BEGIN PRIVATE"), [n for n, v in os.environ.items() if
     done = agentid("run", "--observe", program(text), folder=folder)
     place, files, modes, key = done.out.splitlines()
 
-    assert "['child.agent', 'child.json', 'lock']" == files
+    assert "['lock', 'main-PID.child.agent', 'main-PID.child.json']" == files
     assert "{'0o600'} 0o40700" == modes
     assert "True []" == key
     assert not Path(place).exists()

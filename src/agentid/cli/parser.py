@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
             word = words[position]
             if word == "--":
                 return words[:position], words[position + 1 :]
-            if not word.startswith("-") or word == "-" or word.startswith("-m"):
+            if not word.startswith("-") or word == "-" or word.startswith(("-m", "-c")):
                 break
             action = self._option_string_actions.get(word)
             position += 2 if action is not None and action.nargs is None else 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from agentid.cli.authority import audit_folder, configuration
 from agentid.cli.parser import Parser
+from agentid.cli.program.command import flags_of, name_of
 from agentid.errors import ConfigurationError, nearest, quote
 
 if TYPE_CHECKING:
     from agentid.config import AgentEntry, Config
     from agentid.identity import Agent
 
-__all__ = ["add_to", "flags_of"]
+__all__ = ["add_to"]
 
 _DESCRIPTION: Final = """\
 Run a Python program as an agent: each data access that it makes is decided, recorded and, without a permission,
@@ -36,23 +36,19 @@ what was touched. Options of `agentid run` stand before the program; what stands
 
 _TTL: Final = timedelta(hours=24)
 
-_NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
-_TAKES_VALUE: Final = frozenset("WX")
-_LAST: Final = frozenset("cm")
-
 
 def add_to(parser: Parser) -> None:
     """Say what the command takes."""
     parser.description = _DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.usage = "%(prog)s [OPTIONS] SCRIPT|-m MODULE|- [ARG ...]"
+    parser.usage = "%(prog)s [OPTIONS] SCRIPT|-m MODULE|-c CODE|- [ARG ...]"
     parser.add_argument(
         "--observe", action="store_true", help="let everything through, and record what would be refused"
     )
     parser.add_argument("--agent", metavar="NAME", help="which agent of the configuration; the only one by default")
     parser.add_argument("--config", type=Path, metavar="FILE", help="by default the nearest agentid.toml")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was touched to a file, as JSON")
-    parser.add_argument("program", nargs="*", metavar="SCRIPT|-m MODULE|-", help="as python takes it, with arguments")
+    parser.add_argument("program", nargs="*", metavar="PROGRAM", help="and its arguments, as python takes them")
     parser.takes_program("program")
     parser.set_defaults(run=run, parser=parser)
 
@@ -60,9 +56,10 @@ def add_to(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Turn into Python, which runs the program; in a process that is not `agentid` alone, start it and wait."""
     program: list[str] = args.program
-    if not program or program == ["-m"]:
+    if not program or program in (["-m"], ["-c"]):
         raise ConfigurationError(
-            "there is no program to run", fix="Name a script, a module after -m, or - for the standard input"
+            "there is no program to run",
+            fix="Name a script, a module after -m, code after -c, or - for the standard input",
         )
     _check_interpreter()
 
@@ -147,19 +144,6 @@ def _entry(config: Config, name: str | None) -> AgentEntry | None:
     return next(iter(config.agents.values()), None)
 
 
-def name_of(program: Sequence[str]) -> str:
-    """Name an agent after its program: the file without its ending, or the module."""
-    first, *rest = program
-    if first == "-":
-        return "stdin"
-    if first.startswith("-m"):
-        name = first[2:] or rest[0]
-    else:
-        path = Path(first).absolute()
-        name = path.parent.name if path.stem == "__main__" else path.stem
-    return _NO_NAME.sub("-", name).strip("-.")[:64] or "program"
-
-
 def _again(args: argparse.Namespace) -> str:
     named = ["--agent", args.agent] if args.agent is not None else []
     configured = ["--config", str(args.config)] if args.config is not None else []
@@ -167,31 +151,6 @@ def _again(args: argparse.Namespace) -> str:
 
 
 # --- Python ---------------------------------------------------------------------------------------------------------
-
-
-def flags_of(command: Sequence[str]) -> list[str]:
-    """Give the options of the interpreter itself in a command that starts one, such as `-X dev` and `-O`."""
-    flags: list[str] = []
-    words = iter(command[1:])
-    for word in words:
-        if not word.startswith("-") or word in ("-", "--"):
-            break
-        if word.startswith("--"):
-            flags += [word, next(words, "")] if word == "--check-hash-based-pycs" else [word]
-            continue
-        kept = ""
-        for position, letter in enumerate(word[1:], start=1):
-            if letter in _LAST:
-                return [*flags, f"-{kept}"] if kept else flags
-            if letter in _TAKES_VALUE:
-                value = word[position + 1 :] or next(words, "")
-                flags += ([f"-{kept}"] if kept else []) + [f"-{letter}{value}"]
-                kept = ""
-                break
-            kept += letter
-        if kept:
-            flags.append(f"-{kept}")
-    return flags
 
 
 def _become(command: list[str], environment: dict[str, str]) -> int:

@@ -5,6 +5,7 @@ A program that nobody changed, as an agent: what happens in its process before i
 - `startup/sitecustomize.py`: what Python imports before a program, and what ends it where no session can be opened.
 - `start`: opens the session, and ends it after everything else.
 - `touched`: counts what was touched; `summary`: shows it.
+- `command`: what a command runs, and its name.
 - `children`: child processes find what they need, also in an environment that the program made for them.
 
 `agentid run` does not run a program itself: it leaves a handoff, and turns into Python. So the program is run by Python

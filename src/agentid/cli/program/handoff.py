@@ -33,8 +33,8 @@ VARIABLE: Final = "AGENTID_RUN"
 PROGRAM: Final = "program.json"
 """What `agentid run` leaves; a process that finds this and cannot use it is never to start."""
 
-CHILD: Final = "child.json"
-"""What a process leaves for its children."""
+CHILD: Final = ".child.json"
+"""What a process leaves for its children: so each of these files ends."""
 
 STARTUP: Final = Path(__file__).parent / "startup"
 """Stands first on `PYTHONPATH`, so that Python imports what is in it before a program starts."""

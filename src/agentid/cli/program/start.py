@@ -17,9 +17,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from agentid.cli.program import handoff
+from agentid.cli.program.command import name_of_command
 from agentid.errors import ConfigurationError, Error, MissingExtraError
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Program", "start"]
 
-_CHILD_NAME: Final = "child"
+_NAMELESS: Final = "program"
+_MOST_NAMES: Final = 100
 _AFTER_OTHERS: Final = -100_000
 
 
@@ -80,6 +83,7 @@ class Program:
     access: Installation
     settings: handoff.Settings
     _audit: AuditLog
+    _folder: handoff.Folder
     _gathers: str
 
     def __init__(self, path: str, *, is_program: bool) -> None:
@@ -88,6 +92,8 @@ class Program:
         self._process = os.getpid()
         self._pipeline: Pipeline | None = None
         self._releases: list[Callable[[], None]] = []
+        self._left: dict[str, str] = {}
+        self._leaving = RLock()
         self._opened = self._ended = False
 
     def open(self) -> None:
@@ -141,9 +147,9 @@ class Program:
 
     def _wrap(self) -> None:
         from agentid.access.threads import THREADS
-        from agentid.cli.program.children import CHILDREN
+        from agentid.cli.program.children import Children
 
-        self.access.wrap(*THREADS, *CHILDREN)
+        self.access.wrap(*THREADS, *Children(self._left_for).libraries())
 
     def _record_spans(self) -> None:
         from agentid.guard.session import NobodyActing
@@ -190,18 +196,39 @@ class Program:
         if not self._is_program:
             # A program that turned into another one does not end, and could not remove it.
             self._releases.append(handoff.Folder(given).release)
-        folder = handoff.Folder(given if self._is_program else None)
-        self._releases.append(folder.release)
-        why, child = "", None
-        try:
-            child = _part_of(self.agent)
-        except Error as error:
-            why = error.why or error.what
+        self._folder = handoff.Folder(given if self._is_program else None)
+        self._releases.append(self._folder.release)
         # Each process leaves there what it touched; the program gathers it.
-        self._gathers = self.settings.gathers or str(folder.path)
-        settings = replace(self.settings, gathers=self._gathers, report="", command="", why=why)
-        os.environ[handoff.VARIABLE] = str(folder.write(handoff.CHILD, settings, child))
+        self._gathers = self.settings.gathers or str(self._folder.path)
+        os.environ[handoff.VARIABLE] = self._left_for("")
         os.environ["PYTHONPATH"] = handoff.with_startup(os.environ.get("PYTHONPATH", ""))
+
+    def _left_for(self, name: str) -> str:
+        """
+        Give the file for a child that runs what is called *name*; made when the first such child needs it.
+
+        Without a name it is one more process of the program itself, such as a worker of `multiprocessing`. So is every
+        child once there were very many names.
+        """
+        own = name_of_command(sys.orig_argv) or _NAMELESS
+        with self._leaving:
+            called = name if name in self._left or (name and len(self._left) < _MOST_NAMES) else own
+            if called not in self._left:
+                self._left[called] = str(self._leave(called))
+            return self._left[called]
+
+    def _leave(self, name: str) -> Path:
+        from agentid.guard.session import NobodyActing
+
+        with NobodyActing():
+            why, child = "", None
+            try:
+                child = _part_of(self.agent, name)
+            except Error as error:
+                why = error.why or error.what
+            settings = replace(self.settings, gathers=self._gathers, report="", command="", why=why)
+            # A process that was forked off leaves files in the same folder.
+            return self._folder.write(f"{name}-{os.getpid()}{handoff.CHILD}", settings, child)
 
     def _forked(self) -> None:
         """In a child that was forked off: a session of its own. Where that fails, the parent's is over here, too."""
@@ -212,6 +239,7 @@ class Program:
         before = self.session
         before.close()
         self.touched.forked()
+        self._leaving = RLock()  # somebody else may have held it
         with NobodyActing():
             self.session = self.guard.acting_as(self.agent)
         if acting.get() is before:
@@ -272,9 +300,9 @@ def _approver() -> Approver | None:
     return TerminalApprover() if all(stream is not None and stream.isatty() for stream in streams) else None
 
 
-def _part_of(agent: Agent) -> Agent:
+def _part_of(agent: Agent, name: str) -> Agent:
     # What has to be asked about is asked about, also where it stands under `allow`.
     allow = [one for one in agent.allow if not any(asked.covers(one) for asked in agent.ask)]
     left = agent.expires_at - datetime.now(timezone.utc)
     ttl = timedelta(seconds=int(left.total_seconds()) - 1)  # it must not outlive the agent, by whatever is rounded
-    return agent.delegate(_CHILD_NAME, allow=allow, ask=agent.ask, ttl=ttl, purpose="a process that it starts")
+    return agent.delegate(name, allow=allow, ask=agent.ask, ttl=ttl, purpose="a process that it starts")
