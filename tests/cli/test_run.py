@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from command_line import agentid, environment, on_terminal
 from systems import needs_fork, needs_posix
 
 from agentid.cli.program.command import flags_of, name_of, name_of_command
+from agentid.cli.run import again_of
 
 CONFIG = """
 [agents.bot]
@@ -362,24 +364,90 @@ if __name__ == "__main__":
 
 @needs_posix
 def test_a_terminal_shows_what_was_touched_and_how_to_go_on(folder, program, http):
-    done = on_terminal("run", "--observe", program("get('/a'); get('/a'); get('/b')"), folder=folder, NO_COLOR="1")
+    name = program("get('/a'); get('/a'); get('/b')")
+    done = on_terminal("run", "--observe", name, "--token", "s3cret", folder=folder, NO_COLOR="1")
 
     assert 0 == done.code
-    assert done.out.startswith("agentid: main touched, 3 times in all:\n")
-    rows = [line.split(maxsplit=4) for line in done.out.splitlines()[1:3]]
+    assert f"""\
+agentid: main made 3 accesses
+  ✗ would be refused: 3 times, 2 places
+    2x  read  {http.url}/a
+    1x  read  {http.url}/b
+Next:
+  `agentid suggest --write` writes what it needs into agentid.toml: read that
+  `agentid run main.py …` then enforces it
+  `agentid audit show` lists each access
+""" == done.out.replace("\r", "")
+
+
+@needs_posix
+def test_what_was_refused_stands_before_what_was_allowed_and_what_nobody_was_asked_about(folder, program, http):
+    (folder / "agentid.toml").write_text(CONFIG.format(url=http.url))
+    text = """
+for n in range(17):
+    get(f'/open/{n:02}')
+for n in range(12):
+    get('/closed')
+get('/asked')
+import ctypes
+"""
+    done = on_terminal("run", program(text), folder=folder, answers=(("[y/N]", b"n\n"),), NO_COLOR="1")
+    lines = done.out.replace("\r", "").splitlines()
+
+    start = lines.index("  ✗ refused: 13 times, 2 places")
+    shown = [f"     1x  read  {http.url}/open/{n:02}" for n in range(15)]
     assert [
-        ["✗", "read", f"{http.url}/a", "2x", "would be refused"],
-        ["✗", "read", f"{http.url}/b", "1x", "would be refused"],
-    ] == rows
-    assert "`agentid suggest`" in done.out
+        f"    12x  read  {http.url}/closed",
+        f"     1x  read  {http.url}/asked",
+        "  ✓ allowed: 17 times, 17 places",
+        *shown,
+        "      … and 2 more",
+        "  ! seen, and nobody was asked: 1 time",
+        "     1x        second door: ctypes",
+        "Next:",
+        "  write into agentid.toml what it may do",
+        "  `agentid run --observe main.py` refuses nothing and shows all that it needs",
+        "  `agentid audit show` lists each access",
+    ] == lines[start + 1 :]
+
+
+@needs_posix
+@pytest.mark.parametrize("width", [40, 41, 60, 200])
+def test_the_table_fits_the_terminal(folder, program, width):
+    name = program("get('/' + 'long/' * 15 + 'end')\nfor n in range(9): get('/many')")
+    done = on_terminal("run", "--observe", name, folder=folder, NO_COLOR="1", COLUMNS=str(width))
+    rows = [line for line in done.out.splitlines() if "x  read" in line]
+
+    assert 2 == len(rows)
+    assert all(len(row) < width for row in rows)
+    assert "/end" == rows[1][-4:]
 
 
 @needs_posix
 def test_the_table_is_coloured_where_colour_is_wanted_and_absent_in_a_pipe(folder, program):
     name = program("get('/a')")
 
-    assert "\x1b[33m" in on_terminal("run", "--observe", name, folder=folder).out
+    assert "\x1b[33m  ✗ would be refused: 1 time\x1b[0m" in on_terminal("run", "--observe", name, folder=folder).out
+    assert "\x1b[31m  ✗ refused: 1 time\x1b[0m" in on_terminal("run", name, folder=folder).out
+    assert "\x1b" not in on_terminal("run", "--observe", name, folder=folder, NO_COLOR="1").out
     assert "" == agentid("run", "--observe", name, folder=folder).err
+
+
+@pytest.mark.parametrize(
+    ("program", "again"),
+    [
+        (["a b.py"], "agentid run 'a b.py'"),
+        (["a.py", "--password", "x"], "agentid run a.py …"),
+        (["-m", "pack"], "agentid run -m pack"),
+        (["-m", "pack", "x"], "agentid run -m pack …"),
+        (["-mpack", "x"], "agentid run -mpack …"),
+        (["-c", "password = 'x'"], "agentid run -c …"),
+        (["-cprint()"], "agentid run -c …"),
+        (["-"], "agentid run -"),
+    ],
+)
+def test_how_to_run_it_again_is_said_without_its_arguments(program, again):
+    assert again == again_of(Namespace(agent=None, config=None, program=program))
 
 
 @needs_posix

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agentid.config import AgentEntry, Config
     from agentid.identity import Agent
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "again_of"]
 
 _DESCRIPTION: Final = """\
 Run a Python program as an agent: each data access that it makes is decided, recorded and, without a permission,
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         audit=str(audit_folder(config)),
         observes=args.observe,
         report=str(args.report.absolute()) if args.report is not None else "",
-        command=_again(args),
+        command=again_of(args),
     )
     handoff.remove_old(time.time())
     folder = handoff.Folder()
@@ -144,10 +144,14 @@ def _entry(config: Config, name: str | None) -> AgentEntry | None:
     return next(iter(config.agents.values()), None)
 
 
-def _again(args: argparse.Namespace) -> str:
+def again_of(args: argparse.Namespace) -> str:
+    """How to run the program again, without its arguments: these may hold a secret, and are shown on a terminal."""
     named = ["--agent", args.agent] if args.agent is not None else []
     configured = ["--config", str(args.config)] if args.config is not None else []
-    return shlex.join(["agentid", "run", *named, *configured, *args.program])
+    first, *rest = args.program
+    program = [first, *rest[:1]] if first == "-m" else ["-c"] if first.startswith("-c") else [first]
+    more = " …" if len(args.program) > len(program) or first.startswith("-c") else ""
+    return shlex.join(["agentid", "run", *named, *configured, *program]) + more
 
 
 # --- Python ---------------------------------------------------------------------------------------------------------

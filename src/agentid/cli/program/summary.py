@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
-from agentid.cli.output import paint, plain, print_line, shorten, table
+from agentid.cli.output import paint, plain, print_line, shorten
 
 if TYPE_CHECKING:
     from agentid.cli.program.handoff import Settings
@@ -16,17 +17,28 @@ if TYPE_CHECKING:
 
 __all__ = ["report", "say"]
 
-_SHOWN: Final = 25
-_WIDTHS: Final = (60, 100, 140)
-_COLUMNS: Final = 40
-"""Characters of a line that are no resource."""
+_SHOWN: Final = 15
+_WIDTH: Final = 100
+_LEAST_WIDTH: Final = 40
+_SECOND_DOOR: Final = "second_door"
 
-_WORDS: Final = {
-    "allow": ("✓", "allowed", "green"),
-    "deny": ("✗", "refused", "red"),
-    "would_deny": ("✗", "would be refused", "yellow"),
-    "would_ask": ("?", "would be asked", "yellow"),
+
+class _Kind(NamedTuple):
+    """How a decision is shown: the sign, the words over all of its rows, and the colour of the rows."""
+
+    sign: str
+    words: str
+    colour: str
+
+
+_DENIED: Final = _Kind("✗", "refused", "red")
+_KINDS: Final = {
+    "deny": _DENIED,
+    "would_deny": _Kind("✗", "would be refused", "yellow"),
+    "would_ask": _Kind("?", "would be asked", "yellow"),
+    "allow": _Kind("✓", "allowed", ""),
 }
+_SEEN: Final = _Kind("!", "seen, and nobody was asked", "yellow")
 
 
 def say(settings: Settings, agent: Agent, touched: Touched) -> None:
@@ -67,38 +79,72 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _lines(settings: Settings, agent: Agent, touched: Touched, err: TextIO) -> list[str]:
-    rows = touched.rows()
-    if not rows:
+    groups: dict[_Kind, list[tuple[Row, int]]] = {}
+    for row, times in touched.rows():
+        groups.setdefault(_kind(row), []).append((row, times))
+    if not groups:
         return [f"agentid: {plain(agent.name)} touched nothing that is seen"]
-    least, usual, most = _WIDTHS
-    width = min(max(shutil.get_terminal_size((usual, 24)).columns, least), most)
-    total = sum(times for _, times in rows) + touched.left_out
-    lines = [f"agentid: {paint(plain(agent.name), 'bold', err)} touched, {_many(total, 'time')} in all:"]
-    shown = rows[:_SHOWN]
-    cells = table([_cells(row, times, width - _COLUMNS) for row, times in shown])
-    lines += [paint(line, _word(row)[2], err) for (row, _), line in zip(shown, cells, strict=True)]
-    if len(rows) > len(shown) or touched.left_out:
-        lines.append(f"  … and {len(rows) - len(shown)} more")
-    lines.append(_next(settings, rows))
-    return lines
+    # The last column is as wide as what is left, so nothing has to stand behind it.
+    order = sorted(groups, key=[*_KINDS.values(), _SEEN].index)
+    total = sum(times for rows in groups.values() for _, times in rows) + touched.left_out
+    lines = [f"agentid: {paint(plain(agent.name), 'bold', err)} made {_many(total, 'access')}"]
+    columns = _widths(touched.rows())
+    for kind in order:
+        rows = groups[kind]
+        times = sum(times for _, times in rows)
+        head = f"{kind.sign} {kind.words}: {_many(times, 'time')}" + (f", {len(rows)} places" if len(rows) > 1 else "")
+        lines.append(paint(f"  {head}", kind.colour or "green", err))
+        for row, often in rows[:_SHOWN]:
+            line = _row(row, often, columns, _width(err))
+            lines.append(paint(line, kind.colour, err) if kind.colour else line)
+        if len(rows) > _SHOWN:
+            lines.append(f"      … and {len(rows) - _SHOWN} more")
+    if touched.left_out:
+        lines.append(f"  … and {_many(touched.left_out, 'access')} that there was no room to count by name")
+    return [*lines, *_next(settings, groups)]
 
 
-def _cells(row: Row, times: int, room: int) -> tuple[str, ...]:
-    sign, words, _ = _word(row)
-    return sign, row.action or "?", shorten(plain(row.resource), room), f"{times}x", words
+def _kind(row: Row) -> _Kind:
+    if row.decision == "allow" and row.reason == _SECOND_DOOR:
+        return _SEEN
+    return _KINDS.get(row.decision, _DENIED)
 
 
-def _word(row: Row) -> tuple[str, str, str]:
-    return _WORDS.get(row.decision, ("?", plain(row.decision), "yellow"))
+def _widths(rows: list[tuple[Row, int]]) -> tuple[int, int]:
+    return max(len(f"{times}x") for _, times in rows), max(len(row.action) for row, _ in rows)
 
 
-def _next(settings: Settings, rows: list[tuple[Row, int]]) -> str:
-    refused = any(row.decision != "allow" for row, _ in rows)
-    if refused:
-        return "What it needs, as an agentid.toml: `agentid suggest`. Each access: `agentid audit show`."
-    again = f" To enforce it: `{settings.command}`." if settings.observes and settings.command else ""
-    return f"Nothing was refused.{again} Each access: `agentid audit show`."
+def _row(row: Row, times: int, columns: tuple[int, int], width: int) -> str:
+    often, action = columns
+    start = f"    {f'{times}x':>{often}}  {row.action:<{action}}  "
+    # One column is left free: some terminals go on on the next line once the last one is written.
+    return start + shorten(plain(row.resource), max(width - len(start) - 1, 8))
+
+
+def _width(err: TextIO) -> int:
+    wanted = os.environ.get("COLUMNS", "")
+    try:
+        columns = int(wanted) if wanted.isdecimal() else os.get_terminal_size(err.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return max(columns or _WIDTH, _LEAST_WIDTH)
+
+
+def _next(settings: Settings, groups: Collection[_Kind]) -> list[str]:
+    run = settings.command
+    found: list[str] = []
+    if settings.observes and any(kind.sign in "✗?" for kind in groups):
+        found.append("`agentid suggest --write` writes what it needs into agentid.toml: read that")
+        found.append(f"`{run}` then enforces it")
+    elif settings.observes:
+        found.append(f"`{run}` enforces it: nothing would be refused")
+    elif _DENIED in groups:
+        observe = run.replace("agentid run", "agentid run --observe", 1)
+        found.append("write into agentid.toml what it may do")
+        found.append(f"`{observe}` refuses nothing and shows all that it needs")
+    return ["Next:", *(f"  {line}" for line in (*found, "`agentid audit show` lists each access"))]
 
 
 def _many(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    many = f"{what}es" if what.endswith("s") else f"{what}s"
+    return f"{number} {what if number == 1 else many}"
