@@ -95,8 +95,21 @@ def test_what_names_no_resource_or_cannot_be_read_is_counted_and_nothing_else(re
         recorder.records.append(record)
     runs = Runs(recorder.records)
 
-    assert (5, 1, 3) == (runs.calls, runs.unnamed, runs.unreadable)
+    assert (5, {"tool": 1}, 3) == (runs.calls, dict(runs.unnamed), runs.unreadable)
     assert ["read:x/1"] == suggested(recorder)[0]
+
+
+def test_what_went_around_the_wrapped_libraries_is_counted_and_not_granted(recorder):
+    """No guard asks a grant about it, so a grant would only be wider."""
+    recorder.call("execute:dns://a.example", effect="allow", reason="second_door")
+    recorder.call(effect="allow", reason="second_door").call("read:x/1")
+    recorder.call("execute:tcp://a.example:80", effect="deny", reason="second_door")
+    allow, ask, agent = suggested(recorder)
+    runs = Runs(recorder.records)
+
+    assert (["read:x/1"], []) == (allow, ask)
+    assert [("execute:tcp://a.example:80", "second_door")] == [(str(one.access), one.reason) for one in agent.refused]
+    assert (2, 2, {}) == (runs.calls, runs.second_doors, dict(runs.unnamed))
 
 
 def test_an_agent_whose_name_cannot_stand_in_a_configuration_is_named(recorder):

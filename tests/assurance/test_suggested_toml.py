@@ -59,7 +59,7 @@ def test_what_is_said_about_the_runs_is_said_in_comments():
     recorder.calls(*[f"read:y/{name}" for name in "abcdefgh"])
     text = text_of(suggestion_of(recorder))
 
-    assert "# 1 call named no resource" in text
+    assert "# 1 call touched what no permission can name, and will be refused: tool.\n" in text
     assert "# Agents whose names cannot stand here: spiffe://acme.example/agent/a/b." in text
     assert "    # also by: its sub-agents helper\n" in text
     assert "    # several agents: spiffe://acme.example/agent/bot, spiffe://other.example/agent/bot\n" in text

@@ -127,7 +127,10 @@ def test_without_a_recorded_run_it_says_so(run, folder):
     assert "there is no recorded run at `.agentid/audit`" in one_line(run("suggest"))
     LOG.mkdir(parents=True)
     Authority.open(Path(".agentid") / "authority.pem", trust_domain="localhost")
-    assert "no call is recorded there" in one_line(run("suggest"))
+    assert (
+        "there is nothing to suggest: nothing that anybody is asked about is recorded at `.agentid/audit`."
+        in one_line(run("suggest"))
+    )
     assert "there is no such folder" in one_line(run("suggest", "missing"))
 
 

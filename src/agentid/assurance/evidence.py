@@ -4,7 +4,8 @@ What recorded runs did: for each agent, which action on which resource, how ofte
 - A run is what one process wrote: one chain of an audit log.
 - A call counts once, though it has two records. One that touches several resources counts once for each.
 - What a sub-agent did counts for the agent at the root of its chain, which must hold what it hands on.
-- A record that names no resource, or one that was too long for its line, is counted and says nothing else.
+- A record that names no resource, or one that was too long for its line, is counted and says nothing else. So is what
+  went around the wrapped libraries: nobody is asked about that, whatever is granted.
 
 This reads records and looks at nothing else.
 """
@@ -12,6 +13,7 @@ This reads records and looks at nothing else.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
@@ -29,6 +31,7 @@ _MAX_OWNER: Final = 1000
 
 # Where somebody has said no already, or it was not the agent: an observed run is no reason to grant it.
 _STAYS_REFUSED: Final = frozenset({"policy_forbid", "constraint_violation", "revoked", "no_identity"})
+_SECOND_DOOR: Final = ("allow", "second_door")  # seen, and let through
 
 Outcome = Literal["allowed", "asked", "refused"]
 
@@ -151,7 +154,8 @@ class Runs:
         agents: By name.
         runs: The names of the runs.
         calls: How many calls there were.
-        unnamed: How many of them name no resource.
+        second_doors: How often something went around the wrapped libraries, which is no call.
+        unnamed: How many of the calls name no resource, by tool.
         unreadable: How many accesses could not be read.
         strangers: Agents whose names cannot stand in `agentid.toml`.
     """
@@ -160,7 +164,8 @@ class Runs:
         self.agents: dict[str, AgentRuns] = {}
         self.runs: set[str] = set()
         self.strangers: set[str] = set()
-        self.calls = self.unnamed = self.unreadable = 0
+        self.unnamed: Counter[str] = Counter()
+        self.calls = self.second_doors = self.unreadable = 0
         self._open: set[tuple[str, str]] = set()
         for record in records:
             self.add(record)
@@ -171,13 +176,19 @@ class Runs:
         data: Mapping[str, Any] = record["data"]
         if not self._is_first(data):
             return
+        decision = data["decision"]
+        if (decision["effect"], decision.get("reason")) == _SECOND_DOOR:
+            self.second_doors += 1
+            return
         self.calls += _table(data.get("part")).get("number", 1) == 1
         run = str(record.get("source", ""))
         self.runs.add(run)
         accesses = self._accesses(data["accesses"])
+        if not data["accesses"]:
+            self.unnamed[str(_table(data.get("call")).get("tool", ""))] += 1
         agent = self._agent(data)
         if agent is not None:
-            agent.count(accesses, data["decision"], run, str(record["time"]))
+            agent.count(accesses, decision, run, str(record["time"]))
 
     def settle(self) -> None:
         """Settle each agent."""
@@ -202,9 +213,7 @@ class Runs:
 
     def _accesses(self, given: Iterable[Mapping[str, Any]]) -> list[Access]:
         found: list[Access] = []
-        known = False
         for access in given:
-            known = True
             if _CUT.search(access["resource"]):
                 self.unreadable += 1
                 continue
@@ -212,7 +221,6 @@ class Runs:
                 found.append(Access(parse_action(access["action"]), Resource.parse(access["resource"])))
             except Error:
                 self.unreadable += 1
-        self.unnamed += not known
         return list(dict.fromkeys(found))
 
     def _agent(self, data: Mapping[str, Any]) -> AgentRuns | None:

@@ -105,7 +105,8 @@ class Suggestion:
         unseen: Agents of the configuration that did nothing.
         runs: How many runs there were.
         calls: How many calls.
-        unnamed: How many of them named no resource.
+        second_doors: How often something went around the wrapped libraries.
+        unnamed: How many of the calls named no resource, by tool.
         unreadable: How many accesses could not be read.
         strangers: Agents whose names cannot stand in a configuration.
         trust_domain: Of all agents; empty if they are of several.
@@ -115,7 +116,8 @@ class Suggestion:
     unseen: tuple[str, ...] = ()
     runs: int = 0
     calls: int = 0
-    unnamed: int = 0
+    second_doors: int = 0
+    unnamed: Mapping[str, int] = field(default_factory=dict[str, int])
     unreadable: int = 0
     strangers: tuple[str, ...] = ()
     trust_domain: str = ""
@@ -154,7 +156,8 @@ def suggest(
         unseen=tuple(sorted(entries.keys() - runs.agents.keys())),
         runs=len(runs.runs),
         calls=runs.calls,
-        unnamed=runs.unnamed,
+        second_doors=runs.second_doors,
+        unnamed=dict(runs.unnamed.most_common()),
         unreadable=runs.unreadable,
         strangers=tuple(sorted(runs.strangers)),
         trust_domain=domain,

@@ -18,6 +18,7 @@ __all__ = ["is_suggested", "lists_of", "quoted", "table_of", "text_of"]
 
 _MARKS: Final = ("danger", "seen", "kept", "names", "never used", "refused", "also by", "several agents")
 _OURS: Final = re.compile(rf"# (?:{'|'.join(_MARKS)}): ")
+_SHOWN_TOOLS: Final = 3
 _DEFAULT_DOMAIN: Final = "localhost"
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\"}
 
@@ -52,7 +53,14 @@ def _head(suggestion: Suggestion, *, is_new: bool) -> Iterator[str]:
     if suggestion.unseen:
         yield f"# Not seen, and not spoken of: {_comment(', '.join(suggestion.unseen))}."
     if suggestion.unnamed:
-        yield f"# {_count(suggestion.unnamed, 'call')} named no resource, so nothing can be granted for it."
+        calls = _count(sum(suggestion.unnamed.values()), "call")
+        tools = [_comment(tool) for tool in suggestion.unnamed]
+        more = f" and {len(tools) - _SHOWN_TOOLS} more" if len(tools) > _SHOWN_TOOLS else ""
+        shown = ", ".join(tools[:_SHOWN_TOOLS]) + more
+        yield f"# {calls} touched what no permission can name, and will be refused: {shown}."
+    if suggestion.second_doors:
+        times = _count(suggestion.second_doors, "time")
+        yield f"# Seen {times} around the wrapped libraries, where no permission is asked for: `agentid audit show`."
     if suggestion.unreadable:
         yield f"# {_count(suggestion.unreadable, 'access')} could not be read from the records."
     if suggestion.strangers:

@@ -138,7 +138,11 @@ def _read(args: argparse.Namespace, config: Config) -> Runs:
         ) from None
     runs.settle()
     if not runs.calls:
-        raise _no_run(places[0], "no call is recorded there")
+        raise ConfigurationError(
+            "there is nothing to suggest",
+            why=f"nothing that anybody is asked about is recorded at {quote(_from_here(places[0]))}",
+            fix="Record another with `agentid run --observe`, or name the folder of one",
+        )
     return runs
 
 
@@ -186,11 +190,14 @@ def _verify(folder: Path, args: argparse.Namespace) -> None:
         )
 
 
-def _no_run(place: Path, why: str) -> ConfigurationError:
+def _from_here(place: Path) -> Path:
     here = Path.cwd()
-    shown = place.relative_to(here) if place.is_relative_to(here) else place
+    return place.relative_to(here) if place.is_relative_to(here) else place
+
+
+def _no_run(place: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"there is no recorded run at {quote(shown)}",
+        f"there is no recorded run at {quote(_from_here(place))}",
         why=why,
         fix="Record one with `agentid run --observe`, or name the folder of one",
     )
@@ -291,7 +298,8 @@ def _as_json(suggestion: Suggestion, written: Path | None) -> dict[str, Any]:
     return {
         "runs": suggestion.runs,
         "calls": suggestion.calls,
-        "unnamed": suggestion.unnamed,
+        "unnamed": sum(suggestion.unnamed.values()),
+        "second_doors": suggestion.second_doors,
         "unreadable": suggestion.unreadable,
         "unseen": list(suggestion.unseen),
         "strangers": list(suggestion.strangers),
