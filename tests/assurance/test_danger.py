@@ -18,6 +18,11 @@ def dangers(text, **facts):
     ("permission", "said"),
     [
         ("execute:jobs/nightly", "it runs something"),
+        ("execute:file:///opt/python/bin/python3.12", "any program or code"),
+        ("execute:file:///usr/bin/bash", "any program or code"),
+        ("execute:file:///C:/Windows/System32/cmd.exe", "any program or code"),
+        ("write:file:///srv/app/agentid.toml", "what agents may do"),
+        ("edit:file:///srv/app/.agentid/audit/x.jsonl", "what agents may do"),
         ("delete:crm/customers/1", "it removes"),
         ("share:crm/customers/1", "it gives data to others"),
         ("execute:postgres://db/crm", "a whole database"),

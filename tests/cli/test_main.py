@@ -176,11 +176,25 @@ def test_no_junk_on_the_command_line_gives_a_traceback_or_a_second_line(run, fol
 
 
 @needs_posix
-@pytest.mark.parametrize("command", [["doctor"], ["doctor", "--json"], ["demo"], ["demo", "--json"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["doctor"],
+        ["doctor", "--json"],
+        ["demo"],
+        ["demo", "--json"],
+        ["audit", "show"],
+        ["suggest"],
+    ],
+    ids=" ".join,
+)
 def test_a_reader_that_has_read_enough_ends_the_command_quietly(folder, tmp_path, command):
     """As shells report a broken pipe, and nothing is left behind."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
+    if command[0] in {"audit", "suggest"}:
+        (folder / "main.py").write_text("open('other', 'w').close()")
+        agentid("run", "--observe", "main.py", folder=folder)
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

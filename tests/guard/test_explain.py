@@ -78,7 +78,7 @@ def test_an_argument_that_names_nothing(refusal):
 
     assert (
         "[access.denied] bot may not call tool `get`: `x` cannot be a name: a value names exactly one segment, so `/`, "
-        "`\\` and `*` are not allowed in it. Pass a plain name for each placeholder of its requirement"
+        "`\\` and `*` are not allowed in it. Use plain names: in a tool, for each placeholder of its requirement"
     ) == text
     assert "not permitted: the arguments name no resource" == model
 

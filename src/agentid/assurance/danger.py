@@ -14,7 +14,7 @@ from typing import Final
 
 from agentid.assurance.generalise import DATABASES
 from agentid.config import PlaceRule
-from agentid.permission import Permission
+from agentid.permission import Action, Permission
 from agentid.resource import Part, Resource, ResourcePattern, Wild
 
 __all__ = ["dangers_of", "holds_secrets"]
@@ -24,6 +24,17 @@ _OF_ACTION: Final = (
     ("delete", "it removes what is there"),
     ("share", "it gives data to others"),
 )
+_RUNS_ANYTHING: Final = re.compile(
+    r"""
+      (?:python|pypy|perl|ruby|lua|php|node|nodejs|deno|bun)[0-9.]*[a-z]? | (?:ba|da|z|k|mk|a|fi|c|tc)?sh | busybox
+    | env | xargs | sudo | doas | su | ssh | make | [gmn]?awk | find | docker | podman | osascript
+    | pwsh | powershell | cmd
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Programs that run what their arguments say, so that their own name says nothing."""
+
+_OURS: Final = frozenset({"agentid.toml", ".agentid"})
 _WEB: Final = frozenset({"http", "https", "ws", "wss", "ftp"})
 
 _METADATA: Final = frozenset(
@@ -80,13 +91,17 @@ def _dangers(permission: Permission, places: tuple[PlaceRule, ...], trust_domain
     elif holds_secrets(pattern):
         yield "secrets are kept in places of this name"
     if scheme in {"file", "sqlite"}:
-        yield from _about_files(pattern, segments)
+        yield from _about_files(permission.action, pattern, segments)
     if scheme in _WEB and host not in _METADATA and _is_of_others(pattern, host, places, trust_domain):
         yield "the host belongs to others"
 
 
-def _about_files(pattern: ResourcePattern, segments: list[Part]) -> Iterator[str]:
+def _about_files(action: Action, pattern: ResourcePattern, segments: list[Part]) -> Iterator[str]:
     names = tuple(part.lower() if isinstance(part, str) else "*" for part in segments)
+    if action == "execute" and names and _RUNS_ANYTHING.fullmatch(names[-1].removesuffix(".exe")):
+        yield "it runs any program or code that it is handed, also unguarded"
+    if action != "read" and not _OURS.isdisjoint(names):
+        yield "what agents may do, and what they did, is kept there"
     windows = any(names[at : at + 3] == _WINDOWS_TEMPORARY for at in range(len(names)))
     if windows or any(names[: len(place)] == place for place in _TEMPORARY):
         yield "it is a temporary place: other programs write there, too, and its name may be another next time"

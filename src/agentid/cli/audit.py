@@ -155,6 +155,8 @@ def _show(args: argparse.Namespace) -> int:
             time.sleep(_PAUSE)
             for record in reader.read_new():
                 _print_record(record, as_json=args.json)
+    except BrokenPipeError:
+        raise  # whoever read the output has read enough
     except OSError as failure:
         raise ConfigurationError(
             "The audit log cannot be read", why=failure.strerror or type(failure).__name__
@@ -211,6 +213,8 @@ def _time(text: str) -> datetime:
 def _prove(args: argparse.Namespace) -> int:
     try:
         return _print_proofs(args)
+    except BrokenPipeError:
+        raise  # whoever read the output has read enough
     except OSError as failure:
         raise ConfigurationError(
             "The audit log cannot be read", why=failure.strerror or type(failure).__name__

@@ -91,7 +91,7 @@ def _explain(
         return (
             f"{name} may not call tool {quote(tool)}",
             why or "its arguments name no resource",
-            "Pass a plain name for each placeholder of its requirement",
+            "Use plain names: in a tool, for each placeholder of its requirement",
             "not permitted: the arguments name no resource",
         )
     wanted = quote(access, limit=200)
