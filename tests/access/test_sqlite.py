@@ -640,3 +640,11 @@ def test_removing_leaves_the_types_as_they_were(world, installed, connection):
 
     assert "method_descriptor" == type(vars(sqlite3.Cursor)["execute"]).__name__
     assert [(2,)] == connection.execute("select count(*) from orders").fetchall()
+
+
+def test_a_setting_of_a_database_in_memory_is_one_of_the_database(world):
+    """Its resource has a host and no segment."""
+    with world.acting("read:sqlite://memory"):
+        assert (0,) == sqlite3.connect(":memory:").execute("pragma user_version").fetchone()
+    with world.acting(), pytest.raises(AccessDeniedError, match="read:sqlite://memory`"):
+        sqlite3.connect(":memory:").execute("pragma user_version")

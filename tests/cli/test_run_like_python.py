@@ -126,6 +126,7 @@ CASES = [
     Case("warnings as errors", "import warnings; print(len(warnings.filters))\nwarnings.warn('x')\n",
          flags=("-W", "error")),
     Case("warning filters", "import warnings; print(warnings.filters)\nwarnings.warn('x', DeprecationWarning)\n"),
+    Case("files of Python itself", "import _pyio, io\nprint(_pyio.FileIO, issubclass(_pyio.FileIO, io.IOBase))"),
     Case("logging", "import logging; print(logging.root.handlers, logging.root.level); logging.warning('x')"),
     Case("threads", "import threading; print(threading.active_count(), threading.current_thread().name)"),
     Case("event loop", "import asyncio\nasync def f():\n    return await asyncio.get_running_loop().run_in_executor("

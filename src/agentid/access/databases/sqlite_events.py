@@ -98,7 +98,7 @@ class Places:
 
     def is_database(self, resource: Resource) -> bool:
         """Whether that is a whole database, or none of these."""
-        return not any(
+        return len(resource.segments) < 2 or not any(
             (resource.authority, resource.segments[:-2]) == root for root in (*self._roots.values(), ("memory", ()))
         )
 

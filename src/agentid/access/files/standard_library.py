@@ -24,6 +24,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterable
+from importlib import import_module
 from operator import index
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -316,6 +317,8 @@ def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
     import builtins
     import linecache
 
+    # While it is imported, `FileIO` has to be a class: `dill` and others import it.
+    import_module("_pyio")
     system: Any = sys.modules.get(os.name, os)
     files = _Files(access, Opening(access, lambda: LIBRARY, _plain(vars(module)["open"])))
     opens = files.opens(7)
