@@ -36,6 +36,8 @@ def patterns(*texts, **options):
         (["report-2026-01.csv", "report-2026-02.csv", "report-2026-03.csv"], "report-*.csv"),
         (["1.json", "2.json", "3.json"], "*.json"),
         (["date=2026-01-01", "date=2026-01-02", "date=2026-01-03"], "date=*"),
+        (["tmpab12cd_x.csv", "tmpqrstuvwx.csv", "tmp00000000.csv"], "tmp*.csv"),
+        (["tmpab12cd_x", "tmpqrstuvwx", "tmp00000000"], "tmp*"),
         (["invoice-1", "invoice-2", "invoice-3"], "invoice-*"),
         ([f"scan {number}.tar.gz" for number in (1, 2, 3)], "scan *.tar.gz"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -412,6 +413,14 @@ import ctypes
 
 
 @needs_posix
+def test_an_interrupt_is_still_one_after_the_table(folder, program):
+    done = on_terminal("run", "--observe", program("get('/a')\nraise KeyboardInterrupt"), folder=folder)
+
+    assert "would be refused" in done.out
+    assert -signal.SIGINT == done.code
+
+
+@needs_posix
 @pytest.mark.parametrize("width", [40, 41, 60, 200])
 def test_the_table_fits_the_terminal(folder, program, width):
     name = program("get('/' + 'long/' * 15 + 'end')\nfor n in range(9): get('/many')")
@@ -461,3 +470,13 @@ def test_a_person_at_the_terminal_is_asked(folder, program, http):
     assert "hello from /asked\n" in yes.out
     assert "ApprovalRefusedError\n" in no.out
     assert ["/asked"] == [path for _, path, _ in http.requests]
+
+
+def test_the_program_and_not_the_agent_finds_out_where_temporary_files_go(folder, program):
+    """The name of the file that Python tries it with is another each time, so that nobody could allow it."""
+    text = "import tempfile\nprint(tempfile.gettempdir())\ntempfile.mkstemp()"
+    done = agentid("run", "--report", "report.json", program(text), folder=folder, TMPDIR=str(folder))
+    rows = json.loads((folder / "report.json").read_text(encoding="utf-8"))["accesses"]
+
+    assert (1, f"{folder}\n") == (done.code, done.out)
+    assert {("deny", f"file://{folder}/tmp")} == {(row["decision"], row["resource"][:-8]) for row in rows}

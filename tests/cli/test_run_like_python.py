@@ -50,6 +50,10 @@ if __name__ == "__main__":
 # The command itself is Python, too, and has the same `sitecustomize`.
 NOT_OURS = "import sys\n'agentid' in sys.orig_argv or "
 
+TEMPORARY = (
+    "import os; os.makedirs('t', exist_ok=True); os.environ['TMPDIR'] = 't'\n"
+    "import tempfile; print(tempfile.gettempdir()[-2:])"
+)
 CASES = [
     Case("arguments", "import sys; print(sys.argv)", program=("main.py", "--observe", "-m", "x", "--", "-c", "")),
     Case("names of main", "print(__name__, __file__, __spec__, __cached__, __package__, __doc__, __loader__.name)"),
@@ -127,6 +131,9 @@ CASES = [
          flags=("-W", "error")),
     Case("warning filters", "import warnings; print(warnings.filters)\nwarnings.warn('x', DeprecationWarning)\n"),
     Case("files of Python itself", "import _pyio, io\nprint(_pyio.FileIO, issubclass(_pyio.FileIO, io.IOBase))"),
+    Case("temporary folder", TEMPORARY),
+    Case("temporary folder of a child",
+         f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {TEMPORARY!r}])"),
     Case("logging", "import logging; print(logging.root.handlers, logging.root.level); logging.warning('x')"),
     Case("threads", "import threading; print(threading.active_count(), threading.current_thread().name)"),
     Case("event loop", "import asyncio\nasync def f():\n    return await asyncio.get_running_loop().run_in_executor("

@@ -4,7 +4,8 @@ From resources that were seen to patterns of resources, as narrow as they can be
 Rules:
 
 - Resources that differ in one segment become one pattern, with a `*` in that place, once `SEVERAL` different ids were
-  seen there: numbers, UUIDs, hexadecimal digits, dates. Of names it takes `MANY_NAMES`, unless told otherwise.
+  seen there: numbers, UUIDs, hexadecimal digits, dates, names of temporary files. Of names it takes `MANY_NAMES`,
+  unless told otherwise.
 - What ids or names have in common stays: `report-*.csv`, `*@acme.example`. So `*` is as little as it can be.
 - Never across schemes or hosts; never the first segment of a short path, a file path or a database's place: what
   stands there is as much another place as another host.
@@ -57,6 +58,9 @@ _UUID: Final = re.compile(
     r"(?P<prefix>(?:.*[-_.:=#@ ])?)[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
     r"(?P<suffix>(?:\.[A-Za-z][A-Za-z0-9]{0,7}){0,2})"
 )
+_TEMPORARY: Final = re.compile(r"(?P<prefix>tmp)[a-z0-9_]{8}(?P<suffix>(?:\.[A-Za-z][A-Za-z0-9]{0,7}){0,2})")
+"""As Python names temporary files and folders."""
+
 _EXTENSION: Final = re.compile(r"[^.].*?((?:\.[A-Za-z][A-Za-z0-9]{0,7}){1,2})")
 
 
@@ -159,7 +163,7 @@ def _shape(text: str, *, is_last: bool) -> tuple[Wild | None, bool]:
     """What a value has in common with others like it, and whether it is an id rather than a name."""
     if len(text) > _LONGEST or text.startswith("."):
         return None, False
-    found = _UUID.fullmatch(text) or _DATED.fullmatch(text) or _ID.fullmatch(text)
+    found = _TEMPORARY.fullmatch(text) or _UUID.fullmatch(text) or _DATED.fullmatch(text) or _ID.fullmatch(text)
     if found:
         prefix, suffix = found["prefix"], found["suffix"]
         # `c-42` is an id as a whole; what is longer says what kind of thing it is.

@@ -77,7 +77,7 @@ class Folder:
     """A folder for handoffs, kept as long as a process that may need it lives: this one, and those forked off it."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self.path = path or _new_folder()
         self._lock = _locked(self.path, wait=True)
 
     def write(self, name: str, settings: Settings, agent: Agent | None) -> Path:
@@ -100,6 +100,15 @@ class Folder:
             with suppress(OSError):
                 os.close(last)
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _new_folder() -> Path:
+    # The program may say where temporary files go before it makes the first one: it is to be the first.
+    before = tempfile.tempdir
+    try:
+        return Path(tempfile.mkdtemp(prefix=_PREFIX))
+    finally:
+        tempfile.tempdir = before
 
 
 def remove_old(now: float) -> None:

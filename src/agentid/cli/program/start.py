@@ -146,10 +146,11 @@ class Program:
         sys.stderr.write(f"agentid: this process has no identity, and is not observed: {self.settings.why}\n")
 
     def _wrap(self) -> None:
+        from agentid.access.files.temporary import TEMPORARY
         from agentid.access.threads import THREADS
         from agentid.cli.program.children import Children
 
-        self.access.wrap(*THREADS, *Children(self._left_for).libraries())
+        self.access.wrap(TEMPORARY, *THREADS, *Children(self._left_for).libraries())
 
     def _record_spans(self) -> None:
         from agentid.guard.session import NobodyActing

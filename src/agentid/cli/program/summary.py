@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from agentid.cli.output import paint, plain, print_line, shorten
 
@@ -23,12 +23,17 @@ _LEAST_WIDTH: Final = 40
 _SECOND_DOOR: Final = "second_door"
 
 
-class _Kind(NamedTuple):
+class _Kind:
     """How a decision is shown: the sign, the words over all of its rows, and the colour of the rows."""
 
-    sign: str
-    words: str
-    colour: str
+    # No named tuple and no data class: these evaluate text, after which Python has forgotten that the program that has
+    # just ended was interrupted.
+    __slots__ = ("colour", "sign", "words")
+
+    def __init__(self, sign: str, words: str, colour: str) -> None:
+        self.sign = sign
+        self.words = words
+        self.colour = colour
 
 
 _DENIED: Final = _Kind("✗", "refused", "red")
