@@ -349,3 +349,23 @@ def test_a_python_without_agentid_runs_unless_it_is_the_program_itself(left, fol
     code, out, _ = started(surroundings, folder)
 
     assert expected == (code, out)
+
+
+@needs_posix
+def test_a_process_that_is_started_after_the_end_leaves_no_identity_behind(folder, program):
+    """Its session is over, and so is what was left for children."""
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    (folder / "agentid.toml").write_text(f"{MAY}]\n")
+    text = f"""{IMPORTS}
+import atexit
+atexit._run_exitfuncs()
+try:
+    print(subprocess.run(["true"]))
+except Exception as error:
+    print(type(error).__name__)
+"""
+    done = agentid("run", program(text), folder=folder, TMPDIR=str(temporary))
+
+    assert "NoActingAgentError\n" == done.out
+    assert [] == list(temporary.iterdir())

@@ -215,7 +215,7 @@ def _check(text: str) -> None:
         raise ConfigurationError(
             "there is too much to grant one by one",
             why=f"the suggestion is larger than {MAX_BYTES // 1024} KiB, which is the most for a configuration",
-            fix="Let `**` stand for what is below with --deep, generalise names with --generalise, or use --agent",
+            fix="Take any depth together with --deep, generalise names with --generalise, or use --agent",
         )
 
 

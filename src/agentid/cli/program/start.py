@@ -209,11 +209,12 @@ class Program:
         Give the file for a child that runs what is called *name*; made when the first such child needs it.
 
         Without a name it is one more process of the program itself, such as a worker of `multiprocessing`. So is every
-        child once there were very many names.
+        child once there were very many names, and after the end, when nothing may be left behind any more.
         """
         own = name_of_command(sys.orig_argv) or _NAMELESS
         with self._leaving:
-            called = name if name in self._left or (name and len(self._left) < _MOST_NAMES) else own
+            has_room = len(self._left) < _MOST_NAMES and not self._ended
+            called = name if name in self._left or (name and has_room) else own
             if called not in self._left:
                 self._left[called] = str(self._leave(called))
             return self._left[called]
