@@ -731,3 +731,77 @@ def test_the_codec_of_an_agent_runs_as_the_agent(world, folder):
         codecs.unregister(search)
 
     assert denied
+
+
+def _asks_nobody():
+    """`os.open`, as whoever took it before it was wrapped has it."""
+    plain = os.open
+    while hasattr(plain, "__wrapped__"):
+        plain = plain.__wrapped__
+    return plain
+
+
+def _by_opener(path, work):
+    open("x", opener=lambda _path, _flags: work()).close()
+
+
+def _by_a_path(path, work):
+    class Path:
+        def __fspath__(self):
+            os.close(work())
+            return os.devnull
+
+    open(Path()).close()
+
+
+def _by_a_path_of_a_folder(path, work):
+    class Path:
+        def __fspath__(self):
+            os.close(work())
+            return path
+
+    os.listdir(Path())
+
+
+def _by_flags(path, work):
+    class Flags:
+        def __index__(self):
+            os.close(work())
+            return os.O_RDONLY
+
+    os.close(os.open(os.devnull, Flags()))
+
+
+def _by_codec(path, work):
+    def search(name):
+        if name != "agents_codec_that_opens":
+            return None
+        os.close(work())
+        return codecs.lookup("utf-8")
+
+    codecs.register(search)
+    try:
+        open(os.devnull, encoding="agents_codec_that_opens").close()
+    finally:
+        codecs.unregister(search)
+
+
+@pytest.mark.parametrize("way", [_by_opener, _by_a_path, _by_a_path_of_a_folder, _by_flags, _by_codec])
+def test_what_goes_around_the_wrappers_while_one_of_them_runs_is_a_second_door(world, folder, way):
+    """A wrapped function stands for what it announces itself, and not for what the agent's code does meanwhile."""
+    plain, secret = _asks_nobody(), str(folder / "secret")
+
+    with world.acting(f"read:file://{folder}"):
+        way(str(folder), lambda: plain(secret, os.O_RDONLY))
+
+    doors = [[*map(str, record.accesses)] for record in world.records if record.reason == "second_door"]
+    assert [f"read:file://{secret}"] in doors
+
+
+def test_an_opener_of_c_is_a_second_door_too(world, folder):
+    plain, secret = _asks_nobody(), str(folder / "secret")
+
+    with world.acting("read:crm/**"):
+        open(secret, opener=plain).close()
+
+    assert ["second_door"] == [record.reason for record in world.records]

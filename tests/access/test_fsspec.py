@@ -14,6 +14,7 @@ from agentid.guard import ObserveOnlyGuard
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 asyn = pytest.importorskip("fsspec.asyn", reason="fsspec is not installed")
+generic = pytest.importorskip("fsspec.generic", reason="fsspec is not installed")
 
 MEMORY = "memory://"
 
@@ -151,6 +152,9 @@ class Remote(asyn.AsyncFileSystem):
         self.done.append(path)
         return b"remote"
 
+    async def open_async(self, path, mode="rb", **kwargs):
+        self.done.append(path)
+
     async def _ls(self, path, detail=True, **kwargs):
         return [{"name": "data/a", "size": 1, "type": "file"}]
 
@@ -181,6 +185,8 @@ REMOTE_CALLS = {
     "cat_file": (lambda f: f.cat_file("s3://data/a"), "read"),
     "cat": (lambda f: f.cat("data/a"), "read"),
     "_cat_file": (lambda f: asyncio.run(f._cat_file("data/a")), "read"),
+    "open_async": (lambda f: asyncio.run(f.open_async("data/a")), "read"),
+    "open_async to write": (lambda f: asyncio.run(f.open_async("data/a", "wb")), "write"),
     "rm_file": (lambda f: f.rm_file("data/a"), "delete"),
     "pipe_file": (lambda f: f.pipe_file("data/a", b""), "write"),
     "_pipe_file": (lambda f: asyncio.run(f._pipe_file("data/a", b"")), "write"),
@@ -296,6 +302,31 @@ def test_a_folder_of_another_file_system_is_that_folder(world, memory):
         assert b"aa" == files.cat_file("a")
 
     assert [("read:memory:///box/a", "success")] == world.touched
+
+
+@pytest.mark.parametrize(
+    ("way", "actions"),
+    [
+        (lambda f: f.cat("memory:///secret"), {"read:memory:///secret"}),
+        (lambda f: f.pipe("memory:///secret", b"x"), {"write:memory:///secret"}),
+        (lambda f: f.cp_file("memory:///secret", "memory:///new"), {"read:memory:///secret", "write:memory:///new"}),
+        (lambda f: f.rm("memory:///secret"), {"delete:memory:///secret"}),
+    ],
+)
+def test_one_that_stands_on_all_of_them_asks_through_them(world, memory, way, actions, monkeypatch):
+    monkeypatch.setitem(generic._generic_fs, "memory", memory)
+    files, stored = fsspec.filesystem("generic", default_method="generic"), bytes(memory.store["/secret"].getbuffer())
+
+    with world.acting("read:crm/**"), contextlib.suppress(AccessDeniedError):
+        way(files)
+    assert stored == bytes(memory.store["/secret"].getbuffer())
+    assert "/new" not in memory.store
+    assert {"denied"} == {record.status for record in world.records}
+    world.records.clear()
+    with world.acting("read:memory:///**", *actions):
+        way(files)
+
+    assert actions <= {access for record in world.records for access in map(str, record.accesses)}
 
 
 def test_paths_that_change_while_it_is_decided_are_those_that_were_decided(world, memory):

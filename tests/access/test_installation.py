@@ -15,6 +15,7 @@ import wrapt
 
 import agentid.access
 from agentid.errors import AccessDeniedError
+from tests.systems import needs_posix
 
 
 def test_installing_again_wraps_nothing_twice(installed):
@@ -71,6 +72,38 @@ def test_whoever_wrapped_after_us_keeps_working_when_we_are_removed(http):
         urllib.request.OpenerDirector.open = before
 
 
+@needs_posix
+def test_what_somebody_put_around_ours_is_asked_about_once_when_it_is_installed_again(world, installed, monkeypatch):
+    ours, shell, calls = os.system, os.path.realpath("/bin/sh"), []
+
+    def theirs(command):
+        calls.append(command)
+        return ours(command)
+
+    monkeypatch.setattr(os, "system", theirs)
+    installed.remove()
+    agentid.access.install()
+
+    with world.acting(f"execute:file://{shell}"):
+        os.system("true")
+
+    assert ["true"] == calls
+    assert [(f"execute:file://{shell}", "success")] == world.touched
+
+
+def test_what_somebody_put_back_is_wrapped_again(world, installed, http):
+    installed.remove()
+    before = vars(urllib.request.OpenerDirector)["open"]
+    agentid.access.install()
+    urllib.request.OpenerDirector.open = lambda *args, **kwargs: None
+    installed.remove()
+    urllib.request.OpenerDirector.open = before
+    agentid.access.install()
+
+    with world.acting("read:crm/**"), pytest.raises(AccessDeniedError):
+        urllib.request.urlopen(f"{http.url}/a")
+
+
 def test_it_can_be_installed_again_after_it_was_removed(world, installed, http):
     installed.remove()
     agentid.access.install()
@@ -104,6 +137,126 @@ def test_a_library_that_cannot_be_wrapped_leaves_nothing_half_installed(monkeypa
         assert before is urllib.request.OpenerDirector.__dict__["open"].__wrapped__
     finally:
         installation.remove()
+
+
+def python(program):
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_library_that_cannot_be_wrapped_when_it_comes_later_is_never_imported_unwrapped():
+    """At no try: the first failure is no way to get at it."""
+    program = """
+import sys, agentid.access
+agentid.access.install()
+from agentid.access.web.urllib_request import LIBRARY
+def cannot(*_):
+    raise KeyError("open")
+object.__setattr__(LIBRARY, "patches", cannot)
+for _ in range(3):
+    try:
+        import urllib.request
+    except KeyError:
+        print("urllib.request" in sys.modules)
+"""
+    assert "False\n" * 3 == python(program)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "del sys.modules['urllib.request']; import urllib.request",
+        "importlib.reload(urllib.request)",
+    ],
+)
+def test_a_library_that_is_imported_anew_is_wrapped_anew(again):
+    program = f"""
+import sys, importlib, urllib.request, wrapt, agentid.access
+agentid.access.install()
+{again}
+{again}
+function = vars(urllib.request.OpenerDirector)["open"]
+print(isinstance(function, wrapt.FunctionWrapper), isinstance(function.__wrapped__, wrapt.FunctionWrapper))
+"""
+    assert "True False\n" == python(program)
+
+
+def test_functions_of_a_module_that_is_reloaded_are_wrapped_once():
+    program = """
+import importlib, os, wrapt, agentid.access
+agentid.access.install()
+importlib.reload(os)
+for name in ("open", "system", "_execvpe", "_spawnvef", "remove"):
+    function = vars(os)[name]
+    print(isinstance(function, wrapt.FunctionWrapper), isinstance(function.__wrapped__, wrapt.FunctionWrapper))
+"""
+    assert "True False\n" * 5 == python(program)
+
+
+def test_a_module_that_is_waited_for_has_its_own_loader():
+    program = """
+import sys, importlib.machinery, importlib.util, agentid.access
+agentid.access.install()
+print(isinstance(importlib.util.find_spec("urllib.request").loader, importlib.machinery.SourceFileLoader))
+import urllib.request
+print(type(urllib.request.__loader__) is type(urllib.request.__spec__.loader) is importlib.machinery.SourceFileLoader)
+print(isinstance(importlib.util.find_spec("httpx").loader, importlib.machinery.SourceFileLoader))
+"""
+    assert "True\nTrue\nTrue\n" == python(program)
+
+
+def test_a_library_of_c_that_is_imported_by_an_agent_is_no_second_door():
+    """Wrapping it is our doing."""
+    program = """
+import sys, agentid.access
+from agentid.guard import Guard
+from agentid.identity import Authority
+from agentid.testing import MemoryAudit
+agentid.access.install(strict=True)
+authority, records = Authority.create("acme.example"), []
+guard = Guard(authority.trust, audit=MemoryAudit(), observers=[records.append])
+assert "sqlite3" not in sys.modules
+with guard.acting_as(authority.issue("bot", allow=["read:crm/**"])):
+    import sqlite3
+print(type(vars(sqlite3.Cursor)["execute"]).__name__, records)
+"""
+    assert "Layer []\n" == python(program)
+
+
+def test_removing_leaves_imports_alone():
+    before = list(sys.meta_path)
+    agentid.access.install().remove()
+
+    assert before == sys.meta_path
+
+
+def test_a_library_that_another_thread_is_importing_is_waited_for():
+    program = """
+import sys, threading, types, importlib.abc, importlib.machinery
+began, install_began = threading.Event(), threading.Event()
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "urllib.request":
+            spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+            run = spec.loader.exec_module
+            def exec_module(module):
+                began.set(); install_began.wait(20); run(module)
+            spec.loader.exec_module = exec_module
+            return spec
+import agentid.access, agentid.access.installation as installation
+wait = installation.importlib.import_module
+class Import:
+    def import_module(self, name):
+        if name == "urllib.request": install_began.set()
+        return wait(name)
+sys.meta_path.insert(0, Slow())
+thread = threading.Thread(target=lambda: __import__("urllib.request"))
+thread.start(); began.wait(20)
+installation.importlib = Import()
+agentid.access.install(); thread.join()
+import urllib.request
+print(type(vars(urllib.request.OpenerDirector)["open"]).__name__)
+"""
+    assert "Layer\n" == python(program)
 
 
 def test_a_wrapped_function_is_pickled_and_copied_by_its_name(installed):

@@ -142,6 +142,25 @@ def test_a_program_by_a_link_is_the_program(world, program, tmp_path, has_run):
     assert not has_run()
 
 
+@pytest.mark.parametrize(
+    "reads",
+    [
+        lambda path: subprocess.run(["cat", path], capture_output=True, check=True).stdout,
+        lambda path: subprocess.check_output(f"cat {path}", shell=True),
+        lambda path: os.popen(f"cat {path}").read(),
+    ],
+)
+def test_a_program_that_would_read_a_file_for_the_agent_never_starts(world, tmp_path, reads):
+    """Python announces no file that another program opens: it is the program that is asked about."""
+    (tmp_path / "secret").write_text("secret")
+
+    with world.acting("read:crm/**"), pytest.raises(AccessDeniedError):
+        reads(str(tmp_path / "secret"))
+
+    assert ["denied"] == [record.status for record in world.records]
+    assert "secret" not in str(world.records)
+
+
 def test_what_is_not_there_is_not_asked_about_and_not_found(world):
     with world.acting():
         for call in (
@@ -206,6 +225,24 @@ def test_code_that_runs_before_the_program_starts_may_become_no_other(world, pro
         subprocess.run([PYTHON, "-c", ""], check=True, preexec_fn=lambda: os.execv(str(program), ["x"]))
 
     assert not has_run()
+
+
+def test_a_program_that_is_started_around_the_wrappers_while_another_one_starts_is_a_second_door(world, program):
+    """`Popen` stands for the program that it announces, and not for what a path of the agent's starts meanwhile."""
+    spawn = os.posix_spawn
+    while hasattr(spawn, "__wrapped__"):
+        spawn = spawn.__wrapped__
+
+    class Path:
+        def __fspath__(self):
+            os.waitpid(spawn("/bin/true", ["true"], {}), 0)
+            return str(program)
+
+    with world.acting(f"execute:file://{program}"):
+        subprocess.run(["x"], executable=Path(), check=False)
+
+    doors = [[*map(str, record.accesses)] for record in world.records if record.reason == "second_door"]
+    assert [f"execute:file://{os.path.realpath('/bin/true')}"] in doors
 
 
 def test_files_that_a_program_is_given_open_are_asked_about(world, program, tmp_path, has_run):

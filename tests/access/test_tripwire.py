@@ -201,6 +201,22 @@ def _read(file):
         return Path(file).read_bytes()
 
 
+def test_an_interpreter_of_its_own_is_seen_and_where_it_is_strict_never_made(world, installed):
+    """No hook of this one hears what is done in there."""
+    interpreters = pytest.importorskip("_xxsubinterpreters" if sys.version_info < (3, 13) else "_interpreters")
+    with world.acting("read:crm/**"):
+        interpreters.destroy(interpreters.create())
+
+    assert [("interpreter", "success")] == seen(world)
+
+    agentid.access.install(strict=True)
+    before = interpreters.list_all()
+    with world.acting("read:crm/**"), pytest.raises((AccessDeniedError, RuntimeError)):
+        interpreters.create()
+
+    assert before == interpreters.list_all()
+
+
 def test_imports_of_python_itself_are_no_doors(world, tmp_path, monkeypatch):
     (tmp_path / "module_of_its_own").mkdir()
     (tmp_path / "module_of_its_own" / "__init__.py").write_text("import wave, _lsprof\n")

@@ -4,7 +4,8 @@ Data access as an agent makes it: what a library is about to touch, decided befo
     import agentid.access
     agentid.access.install()
 
-- `installation`: wraps the libraries that are there, and those that come later. `library`: what a file about one says.
+- `installation`: wraps the libraries that are there, and those that come later (`importing`).
+- `library`: what a file about one library says.
 - `touching`: one access, from its decision to its end; `places`: what it touches, in the words of permissions.
 - `tripwire`: sees what goes around the wrapped libraries.
 - `files`, `programs`, `databases`, `redis`, `s3`, `web`: one file for each library.

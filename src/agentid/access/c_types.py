@@ -9,8 +9,11 @@ What this does not do: slots. `for row in cursor` calls C without looking for a 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from typing import Any
+
+from agentid.guard.session import NobodyActing
 
 __all__ = ["put"]
 
@@ -29,7 +32,6 @@ def put(owner: Any, name: str, value: Any) -> None:
         found = gc.get_referents(vars(owner))
         if len(found) != 1 or type(found[0]) is not dict or name not in found[0]:
             raise
-        import ctypes
-
         found[0][name] = value
-        ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))
+        with NobodyActing():  # it is no second door of an agent that imports this library
+            ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))

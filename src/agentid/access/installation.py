@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from agentid.access import tripwire
+from agentid.access.importing import Imports
 from agentid.access.layers import INSTRUMENTATIONS, Place
 from agentid.access.touching import Inside, Touching, announcements
 from agentid.guard.session import Session, acting
@@ -88,7 +89,8 @@ class Installation:
         self._places: list[Place] = []
         self._lowerings = 0
         self._layers: set[str] = set()
-        self._waiting: set[str] = set()
+        self._imports = Imports(self._arrived)
+        self._expected: list[Library] = []
 
     # --- for the files about libraries -----------------------------------------------------------------------------
 
@@ -138,6 +140,15 @@ class Installation:
         return self.watches(layer) and self._inside.get().isdisjoint(announcements(layer))
 
     @contextmanager
+    def handing_back(self, layer: str) -> Generator[None]:
+        """Give the block in which a function of *layer* calls what its caller gave it, and stands for nothing."""
+        token = self._inside.set(self._inside.get() - announcements(layer))
+        try:
+            yield
+        finally:
+            self._inside.reset(token)
+
+    @contextmanager
     def accounting_for(self, layers: frozenset[str]) -> Generator[None]:
         """
         Give the block in which a library itself uses *layers*, as a part of what was decided before.
@@ -158,7 +169,9 @@ class Installation:
 
     def again(self, library: Library) -> None:
         """Look again for what is to be wrapped in *library*, such as classes that were made since."""
-        self._arrived(library, sys.modules[library.module])
+        with self._lock:
+            if self.is_on:
+                self._wrap(library, sys.modules[library.module])
 
     @contextmanager
     def lowered(self, *, is_being_unwrapped: bool) -> Generator[None]:
@@ -182,6 +195,7 @@ class Installation:
 
     def turn_on(self, *, strict: bool = False) -> None:
         """Wrap what is imported, and what will be; once strict, it stays strict until it is removed."""
+        libraries = [_settled(INSTRUMENTATIONS), *map(_library, LIBRARIES)]
         with self._lock:
             self.is_strict = self.is_strict or strict
             if self.is_on:
@@ -192,10 +206,9 @@ class Installation:
             self.is_on = True
             # Not `getproxies`, which would import what is wrapped.
             self.proxies = tuple(value for name, value in os.environ.items() if name.lower().endswith("_proxy"))
+            self._imports.turn_on()
             try:
-                self._expect(INSTRUMENTATIONS)
-                for name in LIBRARIES:
-                    library: Library = importlib.import_module(f"agentid.access.{name}").LIBRARY
+                for library in libraries:
                     self._expect(library)
             except BaseException:
                 # Half of it would look like all of it, to whoever installs again.
@@ -221,31 +234,47 @@ class Installation:
         with self._lock:
             self.is_on = self.is_strict = False
             self._everywhere = None
-            for place in reversed(self._places):
-                place.unwrap()
-            self._places.clear()
+            self._imports.turn_off()
+            # Where somebody wrapped ours, they still call it.
+            below = [place for place in reversed(self._places) if not place.unwrap()]
+            self._places[:] = reversed(below)
             self._layers.clear()
+            self._expected.clear()
 
     def _expect(self, library: Library) -> None:
+        # Waited for first: what is imported meanwhile by another thread is wrapped by one of the two.
+        if library not in self._expected:
+            self._expected.append(library)
+            self._imports.expect(library.module)
         if library.module in sys.modules:
             self._wrap(library, sys.modules[library.module])
-        if library.module not in self._waiting:
-            from wrapt import register_post_import_hook
 
-            self._waiting.add(library.module)
-            register_post_import_hook(lambda module: self._arrived(library, module), library.module)
-
-    def _arrived(self, library: Library, module: ModuleType) -> None:
+    def _arrived(self, module: ModuleType) -> None:
         with self._lock:
             if self.is_on:
-                self._wrap(library, module)
+                for library in self._expected:
+                    if library.module == module.__name__:
+                        self._wrap(library, module, is_new=True)
 
-    def _wrap(self, library: Library, module: ModuleType) -> None:
+    def _wrap(self, library: Library, module: ModuleType, *, is_new: bool = False) -> None:
         for patch in library.patches(module, self):
-            if any(place.is_of(library, patch) for place in self._places):
-                continue
-            self._places.append(Place(library, patch, self._inside))
+            mine = [place for place in self._places if place.is_of(library, patch)]
+            # What was just executed has functions of its own again, under the names of those that were wrapped.
+            if not any(place.stands(is_new=is_new and patch.owner is module) for place in mine):
+                place = Place(library, patch, self._inside)
+                self._places[:] = [*(each for each in self._places if each not in mine), place]
             self._layers.add(library.layer)
+
+
+def _library(name: str) -> Library:
+    return _settled(importlib.import_module(f"agentid.access.{name}").LIBRARY)
+
+
+def _settled(library: Library) -> Library:
+    if library.module in sys.modules:
+        # Another thread may be in the middle of it: wait for that one, and hold no lock that it may want.
+        importlib.import_module(library.module)
+    return library
 
 
 def install(*, strict: bool = False) -> Installation:

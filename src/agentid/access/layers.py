@@ -57,10 +57,23 @@ class Place:
         """Whether it is this function."""
         return (library.name, patch.owner, patch.name) == (self.library.name, self.patch.owner, self.patch.name)
 
-    def unwrap(self) -> None:
-        """Take our layer away, if it is the outermost."""
-        if self._stored is self._layer:
-            self._put(self._original)
+    def stands(self, *, is_new: bool) -> bool:
+        """
+        Whether the function is ours, or what somebody put around it.
+
+        Args:
+            is_new: Whether its module was just executed, so that it is anything else that nobody put around ours.
+        """
+        if self._stored is self._layer or self._lowered is not None:
+            return True
+        return not is_new and self._stored is not self._original
+
+    def unwrap(self) -> bool:
+        """Take our layer away, if it is the outermost; say whether it was."""
+        if self._stored is not self._layer:
+            return False
+        self._put(self._original)
+        return True
 
     def lower(self, *, is_being_unwrapped: bool) -> None:
         """Let somebody find the function with their own layer outermost, if they have one, and ours below it."""

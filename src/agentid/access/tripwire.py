@@ -1,16 +1,17 @@
 """
 The tripwire: what happens in a session although no wrapped library accounts for it, as far as Python says so.
 
-Python announces files, sockets, processes, native modules and `ctypes` by *audit events*, also where C code asks for
-them. What is announced while an agent acts, and outside of an access that accounts for its layer, is a second door: it
-is an event of the current span and a record with the reason `second_door`, and where the installation is strict it is
-refused before it happens.
+Python announces files, sockets, processes, interpreters, native modules and `ctypes` by *audit events*, also where C
+code asks for them. What is announced while an agent acts, and outside of an access that accounts for its layer, is a
+second door: it is an event of the current span and a record with the reason `second_door`, and where the installation
+is strict it is refused before it happens.
 
 - Python's own imports are no doors: only what the import system itself reads to find and load a module. A native module
   is one, unless it is a part of Python.
 - A record says that it was let pass, and not what came of it. Its resource is named where that can be said for sure.
-- Not seen: what announces nothing, such as an open file or socket that is used on, a process that is made by
-  `_posixsubprocess` itself, and whatever native code does by itself.
+- A wrapper stands for what it announces itself, and not for code of the agent that runs meanwhile.
+- Not seen: what announces nothing, such as an open file or socket that is used on, a socket that listens without an
+  address, a process that is made by `_posixsubprocess` itself, and whatever native code does by itself.
 
 Python has no way to take such a hook away: outside of a session, or once the installation is removed, it does nothing.
 """
@@ -195,6 +196,7 @@ _EVENTS: Final = {
     "os.system": _Event("process", _unnamed),
     "pty.spawn": _Event("process", _unnamed),
     "subprocess.Popen": _Event("process", _program),
+    "cpython.PyInterpreterState_New": _Event("interpreter", _unnamed),
     "import": _Event("native", _native),
     "ctypes.call_function": _Event("ctypes", _unnamed),
     "ctypes.cdata": _Event("ctypes", _unnamed),
@@ -216,8 +218,10 @@ def arm(installation: Installation) -> None:
     def hook(event: str, arguments: Arguments) -> None:
         # Called for whatever Python announces, whoever acts: this much it costs those who do not.
         found = find(event)
-        if found is not None and installation.hears(found.kind):
-            _passed(installation, found, arguments, inspect.currentframe())
+        if found is not None and installation.watches(found.kind):
+            frame = inspect.currentframe()
+            if installation.hears(found.kind) or not _is_wrapper(found.kind, frame and frame.f_back):
+                _passed(installation, found, arguments, frame)
 
     sys.addaudithook(hook)
 
@@ -234,6 +238,25 @@ def _passed(installation: Installation, event: _Event, arguments: Arguments, hoo
     if accesses is not None:
         installation.tell_who_acts()
         Enforcement(Door(event.kind, accesses, is_refused=installation.is_strict), {}).wait().close()
+
+
+def _is_wrapper(kind: str, asking: FrameType | None) -> bool:
+    """
+    Whether a wrapper itself asks, of those that stand for what they announce.
+
+    While it does, code of the agent may run as well: the path of an object, a codec, a finaliser, a signal. That code
+    has a frame of its own.
+    """
+    return asking is not None and any(
+        asking.f_globals is vars(sys.modules[name]) for name in _WRAPPERS.get(kind, ()) if name in sys.modules
+    )
+
+
+_WRAPPERS: Final[dict[str, tuple[str, ...]]] = {
+    "file": ("agentid.access.files.standard_library", "agentid.access.files.opening"),
+    "process": ("agentid.access.programs.starting", "subprocess"),  # where `Popen` announces what it is about to start
+}
+"""The modules that call what announces something, by what they announce."""
 
 
 def _is_import(frame: FrameType | None, arguments: Arguments) -> bool:

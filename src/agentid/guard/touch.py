@@ -90,7 +90,7 @@ class Door(Touch):
     known too little: it passes and is recorded, or is refused.
 
     Args:
-        kind: Of what it is: `file`, `socket`, `process`, `native` or `ctypes`.
+        kind: Of what it is: `file`, `socket`, `process`, `interpreter`, `native` or `ctypes`.
         accesses: As far as they can be named.
         is_refused: Whether the installation is strict.
     """

@@ -8,7 +8,7 @@ is made later; those of the base classes only call them.
 - Reading and listing is `read`, and so is asking what something is. `pipe`, `put`, `touch` and new folders are `write`.
   Moving is `read` and `delete` of the source, and `write` of the target. A signed URL is `share`.
 - Local files, and file systems on HTTP, are left to the layer below, where that is wrapped: it knows more, such as
-  links and redirects. Those that only stand on another one (a folder of it, references into it) ask through it.
+  links and redirects. Those that only stand on others (a folder, references, `generic`) ask through them.
 - One that caches asks for what it would fetch, also where it has it already.
 - A class that somebody derives from a known one is what that one is, whatever it says about itself.
 """
@@ -68,8 +68,9 @@ _METHODS: Final[dict[str, _Spec]] = {
     "mv": (("read", 0), ("delete", 0), ("write", 1)),
     "mv_file": (("read", 0), ("delete", 0), ("write", 1)),
     "open": (),
+    "open_async": (),
 }
-"""What a method does to which of its arguments; `open` says it by its mode."""
+"""What a method does to which of its arguments; `open` and `open_async` say it by their mode."""
 
 _NAMES: Final = (("path", "rpath", "path1", "paths"), ("path2", "rpath"))
 """What the first and the second argument are called, by one implementation or another."""
@@ -85,7 +86,7 @@ _MODES: Final[dict[str, tuple[Action, ...]]] = {
     "a+": ("read", "write"),
 }
 
-_IMPLEMENTATIONS: Final = "fsspec.implementations."
+_IMPLEMENTATIONS: Final = "fsspec.implementations"
 _STANDS_ON: Final = {
     "local": "file",
     "http": "aiohttp",
@@ -97,7 +98,7 @@ _STANDS_ON: Final = {
     "webhdfs": "requests",
 }
 """The layer that an implementation ends in, and that knows better what is touched."""
-_TRANSPARENT: Final = frozenset({"dirfs", "reference", "asyn_wrapper", "data"})
+_TRANSPARENT: Final = frozenset({"dirfs", "generic", "reference", "asyn_wrapper", "data"})
 _BUCKETS: Final = frozenset({"abfs", "abfss", "adl", "az", "gcs", "gs", "oss", "r2"})
 _LAYERS: Final = {"s3fs": "aiohttp", "gcsfs": "aiohttp", "adlfs": "aiohttp"}
 
@@ -173,7 +174,7 @@ class _FileSystems:
 
     def _touching(self, files: Any, name: str, args: Any, kwargs: Any, below: Iterable[Any]) -> Touching:
         def accesses() -> Iterable[Access]:
-            if name == "open":
+            if name in {"open", "open_async"}:
                 spec: _Spec = tuple((action, 0) for action in _actions(args, kwargs))
             else:
                 spec = _METHODS[name]
@@ -202,7 +203,8 @@ def _implementation(kind: Any) -> str:
     """Name the module of `fsspec` that a class is in; empty if it only says so."""
     name = str(kind.__module__)
     is_there = getattr(sys.modules.get(name), kind.__name__, None) is kind
-    return name.removeprefix(_IMPLEMENTATIONS) if is_there and name.startswith(_IMPLEMENTATIONS) else ""
+    package, _, module = name.rpartition(".")
+    return module if is_there and (package == _IMPLEMENTATIONS or name == "fsspec.generic") else ""
 
 
 def _package(kind: Any) -> str:

@@ -23,7 +23,7 @@ import errno
 import inspect
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from operator import index
 from types import ModuleType
@@ -98,9 +98,8 @@ class _Files:
                 with self.access.accounting_for(_ANNOUNCED):
                     return wrapped(*args, **kwargs)  # Python looks whether the program is an archive
             given = args[position] if len(args) > position else kwargs.get("opener")
-            if given is None:  # else whatever it opens, it opens by something that asks
-                args = args[:position] + args[position + 1 :]
-                kwargs = {**kwargs, "opener": self._opener}
+            args = args[:position] + args[position + 1 :]
+            kwargs = {**kwargs, "opener": self._opener if given is None else self._handed_back(given)}
             with self.access.accounting_for(_ANNOUNCED):
                 return wrapped(*args, **kwargs)
 
@@ -108,6 +107,15 @@ class _Files:
 
     def _opener(self, path: Any, flags: int) -> int:
         return self.opening.open(path, flags, 0o666)
+
+    def _handed_back(self, opener: Any) -> Callable[[Any, int], Any]:
+        """Whatever the agent's own opener opens, it opens by something that asks, or it is a second door."""
+
+        def opens(path: Any, flags: int) -> Any:
+            with self.access.handing_back("file"):
+                return opener(path, flags)
+
+        return opens
 
     def opens_descriptor(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self.access.watches("file"):
@@ -363,6 +371,8 @@ LIBRARY: Final = Library(
     patches=_patches,
     limits=(
         "classes derived from `io.FileIO`, and its objects opened anew; names that `from os import …` took before; "
-        "files opened in C (`dbm.gnu`, `ctypes`); reading on in an opened file; removal of temporary files when closed"
+        "files opened in C (`dbm.gnu`, `readline`, `ssl`, `ctypes`); reading on in an opened file; removal of "
+        "temporary files when closed; whether a file is there, its size and times; the names in a folder that an "
+        "import looks in"
     ),
 )
