@@ -391,6 +391,7 @@ for n in range(12):
     get('/closed')
 get('/asked')
 import ctypes
+ctypes.CDLL(None)
 """
     done = on_terminal("run", program(text), folder=folder, answers=(("[y/N]", b"n\n"),), NO_COLOR="1")
     lines = done.out.replace("\r", "").splitlines()

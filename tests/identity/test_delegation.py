@@ -18,7 +18,7 @@ from agentid.errors import (
     DelegationError,
 )
 from agentid.identity import Agent, Authority
-from agentid.identity.credential import Credential
+from agentid.identity.credential import Credential, credential_shape
 from agentid.identity.delegation import link_claims, link_hash
 from agentid.identity.grant import access_details
 from agentid.identity.token import GRANT, encode
@@ -549,7 +549,7 @@ def short_lived(bot, make_forge, clock):
     """An agent whose credential ends ten minutes before its grant: an authority may have replaced the grant alone."""
     forge = make_forge("credential")
     claims = forge.claims(cnf={"jwk": bot._key.public_jwk}, exp=NOW + 3000)
-    credential = Credential.from_claims(claims)
+    credential = Credential.from_claims(credential_shape().read(claims))
     chain = bot.grant_chain
     return Agent(
         bot._key, credential=credential, token=forge.token(payload=claims), grant=bot._grant, chain=chain, clock=clock
