@@ -4,7 +4,7 @@ Our authorizer of one connection of SQLite: what SQLite tells about a statement,
 SQLite calls it while it prepares a statement, and again when it prepares one anew because the schema has changed. So
 what was decided when the statement was prepared for a look is held against what is really run:
 
-- *looking*: whatever is told is noted.
+- *looking*: whatever is told is noted. A setting is noted and not permitted: it takes effect while it is prepared.
 - *running*: what was not told before is decided now (a pragma that is read as a table), or refused.
 - Otherwise a program runs something, and nothing is asked. If it is an agent after all, that is decided now, too: rows
   that are read by a cursor from before the session.
@@ -22,7 +22,7 @@ from functools import partial
 from threading import RLock, get_ident
 from typing import Any, Final, cast
 
-from agentid.access.databases.sqlite_events import Event, Places
+from agentid.access.databases.sqlite_events import Event, Places, sets
 
 __all__ = ["Authorizer", "Running", "authorizer_of"]
 
@@ -92,7 +92,7 @@ class Authorizer:
         # C waits for SQLite's own lock without letting others run: a thread that is called by SQLite meanwhile, as we
         # are, would wait forever. So agents take turns on a connection.
         self._turn = RLock()
-        self._phases: dict[int, list[list[Event] | Running]] = {}
+        self._phases: dict[int, list[list[Event] | Running | None]] = {}
 
     def __call__(self, *event: Any) -> int:
         """Say whether SQLite may do that."""
@@ -105,16 +105,22 @@ class Authorizer:
                 return _DENY
         else:
             phase = phases[-1]
+            if phase is None:
+                return _OK
             if isinstance(phase, list):
                 phase.append(told)
-                return _OK
+                return _DENY if sets(told) else _OK
             if not phase.permits(told):
                 return _DENY
         return _OK if self.theirs is None else self.theirs(*event)
 
     @contextmanager
-    def phase(self, phase: list[Event] | Running) -> Generator[None]:
-        """In the block, whatever this thread prepares is noted in a list, or held against what was decided."""
+    def phase(self, phase: list[Event] | Running | None) -> Generator[None]:
+        """
+        In the block, whatever this thread prepares is noted in a list, or held against what was decided.
+
+        With None it is a question of ours, about which nobody is asked.
+        """
         thread = get_ident()
         with self._turn:
             phases = self._phases.setdefault(thread, [])

@@ -11,7 +11,8 @@ schema, and the view or trigger that it happens in. Whatever a view or trigger d
 | `UPDATE`, `CREATE`, `ALTER`, an index or trigger of a table | `edit` |
 | `DELETE`, `DROP` | `delete` |
 | `ATTACH` | `read` of that database, or `write` if it makes a new file |
-| settings of the connection, transactions | none |
+| settings of the connection, transactions, a setting that is only asked for | none |
+| `user_version` and other settings of a file, `integrity_check` | `read` of the database; to set one, `edit` |
 | anything else, a table that is renamed | `execute` of the database |
 """
 
@@ -29,7 +30,17 @@ from agentid.permission import Action
 from agentid.record import Access
 from agentid.resource import Resource
 
-__all__ = ["ASIDE", "Event", "Places", "accesses_of", "creates_file", "database_at", "is_noise", "operation_of"]
+__all__ = [
+    "ASIDE",
+    "Event",
+    "Places",
+    "accesses_of",
+    "creates_file",
+    "database_at",
+    "is_noise",
+    "operation_of",
+    "sets",
+]
 
 Event = tuple[int, "str | None", "str | None", "str | None", "str | None"]
 
@@ -57,17 +68,27 @@ data_version database_list defer_foreign_keys empty_result_callbacks encoding fo
 function_list module_list pragma_list query_only read_uncommitted recursive_triggers reverse_unordered_selects
 short_column_names temp_store threads
 """
+_OF_PROCESS = """
+analysis_limit checkpoint_fullfsync fullfsync hard_heap_limit ignore_check_constraints legacy_alter_table mmap_size
+soft_heap_limit trusted_schema writable_schema
+"""
 _OF_FILE = """
 application_id auto_vacuum freelist_count journal_mode journal_size_limit locking_mode max_page_count page_count
 page_size schema_version secure_delete synchronous user_version wal_autocheckpoint
 """
 _TABLE_PRAGMAS: Final = frozenset(_OF_TABLE.split())
 _CONNECTION_PRAGMAS: Final = frozenset(_OF_CONNECTION.split())
+_READABLE_PRAGMAS: Final = frozenset(_OF_PROCESS.split())
 _FILE_PRAGMAS: Final = frozenset(_OF_FILE.split())
+_CHECKS: Final = frozenset({"foreign_key_check", "integrity_check", "quick_check"})
 
+_LETTER: Final = r"[\w$\x80-\U0010ffff]"
 _FOLDED: Final = str.maketrans({chr(c): chr(c + 32) for c in range(ord("A"), ord("Z") + 1)})
 ASIDE: Final = re.compile(
-    r"--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]", re.DOTALL
+    r"--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]"
+    # A parameter may have anything in brackets behind its name, and what looks like a quotation there is none.
+    rf"|(?:[@:#]|(?<!{_LETTER})\$)(?:{_LETTER}|::)+\([^ \t\n\v\f\r)]*\)",
+    re.DOTALL,
 )
 _REPLACES: Final = re.compile(r"\breplace\b(?!\s*\()", re.IGNORECASE)
 
@@ -95,6 +116,10 @@ class Places:
         """The whole database of a schema."""
         authority, segments = self._root_of(schema)
         return Resource.of("sqlite", authority, *segments)
+
+    def databases(self, schema: str | None) -> list[Resource]:
+        """The whole database of a schema, or of all."""
+        return [self.database(each) for each in (self._roots if schema is None else [schema])]
 
     def is_database(self, resource: Resource) -> bool:
         """Whether that is a whole database, or none of these."""
@@ -161,6 +186,15 @@ def creates_file(database: object, *, uri: bool) -> str:
             return ""
         path = unquote(parts.path)
     return "" if path in ("", ":memory:") or _exists(path) else path
+
+
+def sets(event: Event) -> bool:
+    """Whether it is a setting that may be made while it is prepared: a pragma that is not known to only look."""
+    operation, name, value, _schema, _inside = event
+    if operation != _PRAGMA:
+        return False
+    known = _TABLE_PRAGMAS if value is not None else _CONNECTION_PRAGMAS | _READABLE_PRAGMAS | _FILE_PRAGMAS
+    return (name or "").translate(_FOLDED) not in known
 
 
 def is_noise(events: Iterable[Event]) -> bool:
@@ -270,7 +304,7 @@ class _Reading:
         return self._on(schema, first, "edit")
 
     def _pragma(self, name: str, value: str | None, schema: str | None) -> Iterable[Access]:
-        if name in _CONNECTION_PRAGMAS:
+        if name in _CONNECTION_PRAGMAS or (name in _READABLE_PRAGMAS and value is None):
             return []
         if name in _TABLE_PRAGMAS and value is not None:
             return self._on(schema, value, "read")
@@ -279,6 +313,9 @@ class _Reading:
         if name in _FILE_PRAGMAS:
             database = self._places.database(schema or "main")
             return [Access("read" if value is None else "edit", database)]
+        if name in _CHECKS:
+            # What a check finds wrong, it tells; without a schema it looks into all.
+            return [Access("read", each) for each in self._places.databases(schema)]
         return self._anything()
 
     def _attach(self, path: str | None) -> Iterable[Access]:

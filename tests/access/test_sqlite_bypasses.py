@@ -1,0 +1,120 @@
+"""`sqlite3`: what was tried to get around its wrappers, each by a test of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from agentid.errors import AccessDeniedError
+
+refused = pytest.raises(AccessDeniedError)
+
+
+@pytest.fixture
+def path(tmp_path):
+    found = tmp_path / "app.db"
+    with sqlite3.connect(found) as connection:
+        connection.execute("create table orders(id integer primary key, customer text)")
+        connection.execute("create table customers(id integer primary key, name text)")
+        connection.execute("insert into orders values (1, 'ada'), (2, 'bob'), (3, 'eve')")
+        connection.execute("insert into customers values (1, 'Ada'), (2, 'Bob')")
+    connection.close()
+    return found
+
+
+@pytest.fixture
+def connection(path):
+    found = sqlite3.connect(path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def db(path):
+    return f"sqlite://{path}"
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("writable_schema", "on"),
+        ("ignore_check_constraints", "on"),
+        ("trusted_schema", "off"),
+        ("WRITABLE_schema", "1"),
+        ("synchronous", "off"),
+        ("secure_delete", "fast"),
+        ("locking_mode", "exclusive"),
+    ],
+)
+@pytest.mark.parametrize("form", ["pragma {}={}", "pragma main.{}({})", "explain pragma {}={}"])
+def test_a_setting_that_is_refused_was_not_made_while_it_was_looked_at(world, connection, db, setting, value, form):
+    before = connection.execute(f"pragma {setting}").fetchall()
+    with world.acting(f"read:{db}/**"), refused:
+        connection.execute(form.format(setting, value))
+
+    assert before == connection.execute(f"pragma {setting}").fetchall()
+
+
+def test_a_setting_that_is_allowed_is_made(world, connection, db):
+    with world.acting(f"execute:{db}", f"edit:{db}"):
+        connection.execute("pragma writable_schema=on")
+        connection.execute("pragma user_version = 7")
+        with pytest.raises(sqlite3.OperationalError, match="unknown database"):
+            connection.execute("pragma nowhere.user_version = 7")
+
+    assert [(1,)] == connection.execute("pragma writable_schema").fetchall()
+    assert [(7,)] == connection.execute("pragma user_version").fetchall()
+    assert [(f"execute:{db}", "success"), (f"edit:{db}", "success")] == world.touched
+
+
+@pytest.mark.parametrize(
+    "pragma", ["foreign_keys", "writable_schema", "trusted_schema", "mmap_size", "busy_timeout", "main.foreign_keys"]
+)
+def test_a_setting_of_the_connection_may_be_looked_at_by_everybody(world, connection, pragma):
+    with world.acting("read:crm/x"):
+        assert 1 == len(connection.execute(f"pragma {pragma}").fetchall())
+
+    assert [] == world.records
+
+
+@pytest.mark.parametrize(
+    "pragma", ["user_version", "journal_mode", "integrity_check", "quick_check", "foreign_key_check"]
+)
+def test_to_look_at_a_setting_of_a_file_or_to_check_it_is_a_read_of_it(world, connection, db, pragma):
+    with world.acting("read:crm/x"), refused:
+        connection.execute(f"pragma {pragma}")
+    with world.acting(f"read:{db}"):
+        connection.execute(f"pragma {pragma}").fetchall()
+
+    assert [(f"read:{db}", "denied"), (f"read:{db}", "success")] == world.touched
+
+
+def test_a_check_of_everything_is_a_read_of_each_attached_database(world, connection, db, tmp_path):
+    connection.execute("attach ? as other", (str(tmp_path / "other.db"),))
+    with world.acting(f"read:{db}"):
+        with refused:
+            connection.execute("pragma integrity_check")
+        connection.execute("pragma main.integrity_check").fetchall()
+
+
+# --- what SQLite does not tell ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", ["$", "@", ":"])
+def test_a_parameter_with_a_quotation_in_its_name_hides_no_replace(world, connection, db, mark):
+    text = f"with x as (select {mark}a(')) insert or replace into customers select 1, 'Eve'"
+    with world.acting(f"write:{db}/main/customers"), refused:
+        connection.execute(text, {"a(')": 1})
+
+    assert [("Ada",), ("Bob",)] == connection.execute("select name from customers").fetchall()
+    assert {f"write:{db}/main/customers", f"delete:{db}/main/customers"} == set(map(str, world.records[0].accesses))
+
+
+def test_a_name_with_a_dollar_in_it_is_no_parameter(world, connection, db):
+    connection.create_function("f$x", 2, lambda *_: 1)
+    with world.acting(f"write:{db}/main/customers"), refused:
+        connection.execute("with x as (select f$x(')','b')) insert or replace into customers select 1, 'Eve'")
