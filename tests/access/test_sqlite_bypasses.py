@@ -118,3 +118,21 @@ def test_a_name_with_a_dollar_in_it_is_no_parameter(world, connection, db):
     connection.create_function("f$x", 2, lambda *_: 1)
     with world.acting(f"write:{db}/main/customers"), refused:
         connection.execute("with x as (select f$x(')','b')) insert or replace into customers select 1, 'Eve'")
+
+
+# --- two agents ------------------------------------------------------------------------------------------------------
+
+
+def test_a_cursor_that_another_agent_hands_over_is_read_only_by_who_may(world, connection, db):
+    orders = f"read:{db}/main/orders"
+    with world.acting(orders):
+        cursor = connection.execute("select id from orders")
+        assert (1,) == cursor.fetchone()
+        with world.acting("read:crm/x"), refused:
+            cursor.fetchone()
+        with world.acting(orders):
+            assert (2,) == next(cursor)
+            assert [(3,)] == cursor.fetchall()
+
+    assert [(orders, "denied"), (orders, "success"), (orders, "success")] == world.touched
+    assert [None, 1, 2] == [record.rows for record in world.records]

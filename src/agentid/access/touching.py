@@ -7,7 +7,8 @@ One access of a wrapped library: decided before it is made, recorded when it is 
 
 An access
 that lasts longer than one block, such as a response whose body is read later, is begun with `__enter__`, put aside with
-`pause`, taken up with `check` and `resume` for each part, and ended with `close`.
+`pause`, taken up with `check` and `resume` for each part, and ended with `close`. Another agent that takes it up is
+decided and recorded by itself: who was handed a cursor or a stream may read no more by it than by opening one.
 
 What must never happen: a library that is called although the access was refused; an access that is recorded twice
 because one wrapped library stands on another.
@@ -21,9 +22,11 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from agentid.guard.enforce import Enforcement
+from agentid.guard.session import acting
 
 if TYPE_CHECKING:
     from agentid.guard.call import GuardedCall
+    from agentid.guard.session import Session
     from agentid.guard.touch import Touch
 
 __all__ = ["Inside", "Touching", "announcements"]
@@ -53,7 +56,7 @@ class Touching:
         is_described: Whether its span has what the conventions of OpenTelemetry name; else another one does.
     """
 
-    __slots__ = ("_accounts_for", "_call", "_facts", "_inside", "_is_described", "_token", "_touch")
+    __slots__ = ("_accounts_for", "_call", "_facts", "_inside", "_is_described", "_others", "_token", "_touch")
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Touching:
         self._facts = facts
         self._is_described = is_described
         self._call: GuardedCall | None = None
+        self._others: dict[Session, GuardedCall] = {}
         self._token: Token[frozenset[str]] | None = None
 
     def __enter__(self) -> Touching:
@@ -83,7 +87,7 @@ class Touching:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self._call is not None:
             self.pause()
-            self._call.close(error)
+            self.close(error)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.__exit__(kind, error, trace)
@@ -93,7 +97,9 @@ class Touching:
     ) -> None:
         """Note what went in or came out, and what is known of it only now. Numbers add up, until it is over."""
         if self._call is not None and not self._call.closed:
-            self._call.saw(rows=rows, size=size, attributes=attributes if self._is_described else None)
+            session = acting.get()
+            call = self._call if session is None else self._others.get(session, self._call)
+            call.saw(rows=rows, size=size, attributes=attributes if self._is_described else None)
 
     def _begin(self, call: GuardedCall) -> None:
         self._call = call
@@ -125,13 +131,26 @@ class Touching:
         """
         Raise if the agent may not go on: its session, credential or grant is over, or was taken back.
 
+        Or if it is another agent that goes on here, and may not have begun it.
+
         Raises:
             Error: It may not; which error says why.
         """
-        if self._call is not None:
-            self._call.check()
+        if self._call is None:
+            return
+        self._call.check()
+        session = acting.get()
+        if session is None or session is self._call.session:
+            return
+        other = self._others.get(session)
+        if other is None:
+            self._others[session] = Enforcement(self._touch, self._facts).wait()
+        else:
+            other.check()
 
     def close(self, error: BaseException | None = None) -> None:
         """It is over; only the first call counts."""
         if self._call is not None:
             self._call.close(error)
+        for other in self._others.values():
+            other.close(error)

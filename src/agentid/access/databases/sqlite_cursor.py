@@ -34,7 +34,7 @@ def cursor_class(base: Any) -> Any:  # noqa: C901 -- a class, whose methods are 
             """The access is over."""
             touching, self.touching = self.touching, None
             if touching is not None:
-                touching(rows=self.rows_read, attributes={names.DB_ROWS: self.rows_read})
+                touching(rows=0, attributes={names.DB_ROWS: self.rows_read})
                 touching.close(error)
 
         def __next__(self) -> Any:
@@ -75,6 +75,7 @@ def cursor_class(base: Any) -> Any:  # noqa: C901 -- a class, whose methods are 
             else:
                 count, expected = len(found), wanted
             self.rows_read += count
+            self.touching(rows=count)
             if count < expected:
                 self.let_go()
             return found
