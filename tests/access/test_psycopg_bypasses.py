@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 
 import pytest
@@ -70,3 +69,109 @@ def test_rows_that_another_agent_hands_over_are_read_only_by_who_may(world, conn
 
     assert [orders] * 3 == [touched[0] for touched in world.touched]
     assert 1 == [record.status for record in world.records].count("denied")
+
+
+# --- what is put into a text, or into a queue ------------------------------------------------------------------------
+
+
+def adapted(connection, *, kind=None, quoted):
+    """A value that a client-side cursor merges into a text as *quoted*; of *kind*, which then is written like that."""
+
+    class Evil:
+        pass
+
+    class Dumper(psycopg.adapt.Dumper):
+        def dump(self, value):
+            return b"1"
+
+        def quote(self, value):
+            return quoted() if callable(quoted) else quoted
+
+    connection.adapters.register_dumper(kind or Evil, Dumper)
+    return Evil()
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [b"1 union select id from customers", b"1; insert into log values ('x')", b"(select max(id) from customers)"],
+)
+def test_a_value_that_is_merged_into_a_text_of_a_pipeline_touches_nothing_else(world, connection, db, logged, quoted):
+    value = adapted(connection, quoted=quoted)
+    with world.acting(f"read:{db}/public/orders"), connection.pipeline():
+        first = connection.execute("select id from orders")
+        with refused:
+            psycopg.ClientCursor(connection).execute("select id from orders where id = %s", (value,))
+        second = connection.execute("select count(*) from orders")
+        assert ([(1,), (2,)], [(2,)]) == (first.fetchall(), second.fetchall())
+
+    assert 0 == logged()
+    assert "denied" in [record.status for record in world.records]
+
+
+def test_a_command_that_is_put_into_the_queue_of_a_pipeline_is_decided_when_it_leaves_it(world, connection, db, logged):
+    send = functools.partial(connection.pgconn.send_query_params, b"insert into log values ('x')", None)
+    with world.acting(f"read:{db}/public/orders"), connection.pipeline() as pipeline:
+        pipeline.command_queue.append(send)
+        pipeline.result_queue.append(None)
+        with refused:
+            pipeline.sync()
+        assert [(2,)] == connection.execute("select count(*) from orders").fetchall()
+
+    assert 0 == logged()
+    assert (f"write:{db}/public/log", "denied") in world.touched
+
+
+def test_a_transaction_in_a_pipeline_needs_no_permission_of_its_own(world, connection, db, logged):
+    with world.acting(f"write:{db}/public/log"), connection.pipeline(), connection.transaction():
+        connection.cursor().executemany("insert into log values (%s)", [("x",), ("y",)])
+        with connection.transaction():
+            connection.execute("insert into log values ('z')")
+
+    assert 3 == logged()
+
+
+def test_a_value_cannot_run_what_somebody_else_has_prepared(world, connection, db, logged):
+    connection.pgconn.prepare(b"theirs", b"insert into log values ('x')")
+    connection.pgconn.prepare(b"theirs", b"select id from orders")  # fails: there is one of that name
+    value = adapted(connection, quoted=lambda: bytes(connection.pgconn.exec_prepared(b"theirs", None).status))
+    with world.acting(f"read:{db}/public/orders"), refused:
+        psycopg.ClientCursor(connection).execute("select id from orders where id = %s", (value,))
+
+    assert 0 == logged()
+
+
+@pytest.mark.parametrize("way", ["fetchone", "scroll"])
+def test_a_number_of_rows_cannot_become_another_statement(world, connection, db, logged, way):
+    with world.acting(f"read:{db}/public/orders"), connection.transaction():
+        cursor = connection.cursor("named")
+        cursor.execute("select id from orders")
+        adapted(connection, kind=int, quoted=b"1 FROM \"named\"; insert into log values ('x'); FETCH FORWARD 1")
+        with refused:
+            getattr(cursor, way)(*([1] if way == "scroll" else []))
+
+    assert 0 == logged()
+
+
+def test_a_cursor_that_takes_the_name_of_another_one_is_not_read(world, connection, db):
+    with connection.transaction():
+        connection.execute('declare "theirs" cursor for select name from customers')
+        with world.acting(f"read:{db}/public/orders"), connection.cursor("mine") as cursor:
+            cursor.execute("select id from orders")
+            cursor._name = "theirs"
+            with refused:
+                cursor.fetchone()
+
+
+def test_a_cursor_of_the_server_is_moved_and_read_and_closed_under_one_access(world, connection, db):
+    with world.acting(f"read:{db}/public/orders"), connection.transaction():
+        with connection.cursor('a "name"', scrollable=True) as cursor:
+            cursor.execute("select id from orders")
+            cursor.scroll(1)
+            assert [(2,)] == cursor.fetchmany(5)
+            cursor.scroll(-1)
+            cursor.scroll(0, mode="absolute")
+            assert [(1,), (2,)] == cursor.fetchall()
+        connection.cursor("never 'opened'").close()
+
+    assert [(f"read:{db}/public/orders", "success")] == world.touched
+    assert 3 == world.records[0].rows

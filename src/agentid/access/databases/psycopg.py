@@ -7,6 +7,7 @@
   the session are guarded, too.
 - A text that is not understood needs `execute` on the database: `SET search_path`, `SET ROLE`, `LISTEN`, `NOTIFY`, a
   function that is not known, a table that the search path may find in no certain place.
+- In a pipeline, each command is held against what was decided when it leaves the queue, and may not be in it after all.
 - Rows that are fetched from the server later are counted, and the reader is stopped when it may not read any more.
 
 A resource is `postgres://db.acme:5432/shop/public/orders`.
@@ -16,14 +17,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentid.access.databases.psycopg_connection import Servers
 from agentid.access.databases.psycopg_cursor import Cursors
 from agentid.access.library import Library, Patch
-from agentid.access.sql.access import SqlDoing
-from agentid.errors import ConfigurationError
+from agentid.errors import ConfigurationError, Error
 from agentid.record import Access
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ Wrapped = Callable[..., Any]
 Arguments = tuple[Any, ...]
 Named = dict[str, Any]
 
-_DECLARE: Final = re.compile(rb'DECLARE "(?:[^"]|"")*" (?:(?:NO )?SCROLL )?CURSOR (?:WITH HOLD )?FOR (.*)', re.DOTALL)
 _FORGET: Final = re.compile(rb"DEALLOCATE (?:ALL|\w+)")
 _TEXTS: Final = {
     "exec_": 0,
@@ -46,8 +46,8 @@ _TEXTS: Final = {
     "send_query_params": 0,
 }
 """Where the text is among the arguments of what sends one."""
-_UNTOLD: Final = ("change_password", "exec_prepared", "send_query_prepared")
-_SENT: Final = SqlDoing((), "PIPELINE", understood=False)
+_PREPARE: Final = ("prepare", "send_prepare")
+_RUN_PREPARED: Final = ("exec_prepared", "send_query_prepared")
 
 
 def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
@@ -74,17 +74,17 @@ class _Wrappers:
         yield Patch(pipeline, "_enter_gen", self._enter_pipeline)
         connection = self._module.pq.PGconn
         for name, index in _TEXTS.items():
-            yield Patch(connection, name, self._sends(index))
-        for name in _UNTOLD:
+            yield Patch(connection, name, self._sends(name, index))
+        for name in (*_RUN_PREPARED, "change_password"):
             if name in vars(connection):  # older ones lack some
-                yield Patch(connection, name, self._sends(None))
+                yield Patch(connection, name, self._sends(name, None))
 
     # --- libpq -------------------------------------------------------------------------------------------------------
 
-    def _sends(self, index: int | None) -> Callable[..., Any]:
+    def _sends(self, name: str, index: int | None) -> Callable[..., Any]:
+        prepares, runs_prepared = name in _PREPARE, name in _RUN_PREPARED
+
         def sends(wrapped: Wrapped, connection: Any, args: Arguments, kwargs: Named) -> Any:
-            if not self._access.watches("libpq"):
-                return wrapped(*args, **kwargs)
             text: bytes | None = None
             if index is not None:
                 given = kwargs.get("command", args[index] if len(args) > index else b"")
@@ -94,16 +94,16 @@ class _Wrappers:
                     kwargs = {**kwargs, "command": text}
                 else:
                     args = (*args[:index], text, *args[index + 1 :])
-            above = self._servers.decided.get()
-            if above is not None and above[0] is connection:
-                if text is None or not above[1].understood:
-                    return wrapped(*args, **kwargs)
-                declared = _DECLARE.fullmatch(text)
-                doing = self._doing(connection, text if declared is None else declared[1])
-                if doing is not None and set(doing.accesses) <= set(above[1].accesses):
-                    return wrapped(*args, **kwargs)
-            elif self._servers.needs_path(connection):
-                self._servers.ask_path(connection)
+            if text is not None and prepares:
+                # Also where nobody acts: an agent may run it later.
+                self._servers.prepares(connection, _name_in(args, kwargs), text)
+            if not self._access.watches("libpq"):
+                return wrapped(*args, **kwargs)
+            texts: Iterable[bytes] | None = None if text is None else (text,)
+            if runs_prepared:
+                texts = self._servers.prepared(connection, _name_in(args, kwargs))
+            if self._servers.was_decided(connection, texts):
+                return wrapped(*args, **kwargs)
             if text is not None and _FORGET.fullmatch(text):
                 return wrapped(*args, **kwargs)
             touching, doing = self._servers.deciding(connection, text)
@@ -111,12 +111,6 @@ class _Wrappers:
                 return wrapped(*args, **kwargs)
 
         return sends
-
-    def _doing(self, connection: Any, text: bytes) -> SqlDoing | None:
-        try:
-            return self._servers.doing(connection, text)
-        except ConfigurationError:
-            return None
 
     # --- connections -------------------------------------------------------------------------------------------------
 
@@ -141,10 +135,27 @@ class _Wrappers:
         return wrapped(*args, **kwargs)
 
     def _flush(self, wrapped: Wrapped, pipeline: Any, args: Arguments, kwargs: Named) -> Generator[Any, Any, Any]:
-        # What stands in the queue was decided when it was put there.
-        with self._servers.fetching(pipeline.pgconn, _SENT):
-            result = yield from cast("Generator[Any, Any, Any]", wrapped(*args, **kwargs))
+        waiting = pipeline.command_queue
+        for at, command in enumerate(waiting):
+            waiting[at] = partial(_leave, pipeline, command)
+        result = yield from cast("Generator[Any, Any, Any]", wrapped(*args, **kwargs))
         return result
+
+
+def _name_in(args: Arguments, kwargs: Named) -> bytes:
+    return bytes(memoryview(kwargs.get("name", args[0] if args else b"")))
+
+
+def _leave(pipeline: Any, command: Callable[[], None]) -> None:
+    """Send one command of a pipeline."""
+    try:
+        command()
+    except Error:
+        # Refused, it has no result, and neither has what was to follow it: a statement that it prepares, for one.
+        for _ in range(len(pipeline.command_queue) + 1):
+            pipeline.result_queue.pop()
+        pipeline.command_queue.clear()
+        raise
 
 
 LIBRARY: Final = Library(

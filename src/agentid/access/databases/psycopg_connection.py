@@ -9,6 +9,7 @@ meant.
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
@@ -30,11 +31,17 @@ if TYPE_CHECKING:
     from agentid.access.library import Library
     from agentid.access.touching import Touching
 
-__all__ = ["Servers", "Untouched", "encoding_of"]
+__all__ = ["Later", "Servers", "Untouched", "encoding_of"]
 
 _IDLE, _IN_TRANSACTION = 0, 2  # of libpq's PGTransactionStatusType
 _MAX_SESSIONS: Final = 16  # that take turns on a connection
 _ROWS: Final = 2  # and of its ExecStatusType
+_MAX_PREPARED: Final = 512  # a connection of `psycopg` keeps a hundred
+_DECLARE: Final = re.compile(rb'DECLARE "(?:[^"]|"")*" (?:(?:NO )?SCROLL )?CURSOR (?:WITH HOLD )?FOR (.*)', re.DOTALL)
+_LITERAL: Final = r"(?:'(?:[^'\\]|'')*'| ?E'(?:[^'\\]|''|\\\\)*')"
+_LOOKS: Final = rf"SELECT 1 FROM pg_catalog\.pg_cursors WHERE name = {_LITERAL}"  # noqa: S608 -- it is read, and not sent
+_CLOSES: Final = re.compile(rf'CLOSE "(?:[^"]|"")*"|{_LOOKS}')
+_FETCHES: Final = re.compile(r'(?:FETCH FORWARD|MOVE|MOVE ABSOLUTE) (?:ALL| ?-?[0-9]+) FROM "((?:[^"]|"")*)"')
 _PATH: Final = b"SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false))"
 
 
@@ -64,12 +71,32 @@ class Untouched:
         """Nothing."""
 
 
+@dataclass(frozen=True)
+class Later:
+    """
+    What `psycopg` sends for a cursor of the server that was decided before: to fetch from it, to move and to close it.
+
+    Args:
+        name: Of that cursor; None for one that nobody has decided about, which may only be closed.
+    """
+
+    name: str | None = None
+
+    def permits(self, text: str) -> bool:
+        """Whether *text* is that, and nothing else."""
+        fetches = _FETCHES.fullmatch(text)
+        if fetches is None:
+            return _CLOSES.fullmatch(text) is not None
+        return fetches[1].replace('""', '"') == self.name
+
+
 @dataclass
 class _Known:
-    """What is known of a connection: its server, and its search path in each session."""
+    """What is known of a connection: its server, its search path in each session, and the texts it has prepared."""
 
     server: SqlServer
     paths: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict[str, "tuple[str, ...]"])
+    prepared: OrderedDict[bytes, frozenset[bytes]] = field(default_factory=OrderedDict[bytes, "frozenset[bytes]"])
     moves: bool = False
 
 
@@ -87,7 +114,9 @@ class Servers:
     """
 
     def __init__(self, access: Installation, library: Library, execute: Any) -> None:
-        self.decided: ContextVar[tuple[Any, SqlDoing] | None] = ContextVar("agentid_psycopg_decided", default=None)
+        self.decided: ContextVar[tuple[Any, SqlDoing | Later] | None] = ContextVar(
+            "agentid_psycopg_decided", default=None
+        )
         self._access = access
         self._library = library
         self._execute = execute
@@ -124,7 +153,7 @@ class Servers:
         return touching, doing
 
     @contextmanager
-    def fetching(self, connection: Any, doing: SqlDoing) -> Generator[None]:
+    def fetching(self, connection: Any, doing: SqlDoing | Later) -> Generator[None]:
         """In the block, `psycopg` sends what belongs to something that was decided before."""
         token = self.decided.set((connection, doing))
         try:
@@ -164,6 +193,37 @@ class Servers:
             known.paths[_session()] = tuple(json.loads(result.get_value(0, 0) or b"[]"))
             if len(known.paths) > _MAX_SESSIONS:
                 known.paths.popitem(last=False)
+
+    def prepares(self, connection: Any, name: bytes, text: bytes) -> None:
+        """Note what a statement says that is prepared; the server may refuse to, so what it said before counts, too."""
+        prepared = self._of(connection).prepared
+        prepared[name] = prepared.get(name, frozenset()) | {text}
+        if len(prepared) > _MAX_PREPARED:
+            prepared.popitem(last=False)
+
+    def prepared(self, connection: Any, name: bytes) -> frozenset[bytes]:
+        """What a statement may say that was prepared; nothing where that was not seen."""
+        return self._of(connection).prepared.get(name, frozenset())
+
+    def was_decided(self, connection: Any, texts: Iterable[bytes] | None) -> bool:
+        """Whether all of these texts belong to what was decided above; None stands for something else."""
+        above = self.decided.get()
+        if above is None or above[0] is not connection:
+            if self.needs_path(connection):
+                self.ask_path(connection)
+            return False
+        return texts is not None and all(self._belongs(connection, text, above[1]) for text in texts)
+
+    def _belongs(self, connection: Any, text: bytes, decided: SqlDoing | Later) -> bool:
+        try:
+            if isinstance(decided, Later):
+                return decided.permits(text.decode(encoding_of(connection)))
+            declared = _DECLARE.fullmatch(text)
+            return not decided.understood or set(
+                self.doing(connection, text if declared is None else declared[1]).accesses
+            ) <= set(decided.accesses)
+        except (ConfigurationError, UnicodeDecodeError, LookupError):
+            return False
 
     def doing(self, connection: Any, text: bytes) -> SqlDoing:
         """

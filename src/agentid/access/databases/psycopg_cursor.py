@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
-from agentid.access.databases.psycopg_connection import Servers, Untouched, encoding_of
+from agentid.access.databases.psycopg_connection import Later, Servers, Untouched, encoding_of
 from agentid.access.library import Patch
-from agentid.access.sql.access import SqlDoing
 from agentid.record import attributes as names
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ Named = dict[str, Any]
 Seen = "Touching | Untouched"
 
 _PLACEHOLDERS: Final = re.compile(rb"%(?:%|\([^)]*\)[sbt]|[sbt])")
-_LATER: Final = SqlDoing((), "FETCH", understood=False)
 
 
 class _Statement:
@@ -66,7 +64,7 @@ class Cursors:
         self._access = access
         self._servers = servers
         # Of cursors that are on the server, and of copies: what is open until its rows were read.
-        self._open: WeakKeyDictionary[Any, Touching | Untouched] = WeakKeyDictionary()
+        self._open: WeakKeyDictionary[Any, tuple[Touching | Untouched, Later]] = WeakKeyDictionary()
 
     def patches(self) -> Generator[Patch]:
         """What is wrapped."""
@@ -120,7 +118,7 @@ class Cursors:
         if hasattr(cursor, "itersize"):
             # Its rows stay on the server until they are fetched.
             seen.pause()
-            self._open[cursor] = seen
+            self._open[cursor] = seen, Later(str.__str__(cursor.name))
             return
         rows: int = cursor.rowcount
         if rows >= 0:
@@ -208,7 +206,7 @@ class Cursors:
 
     @contextmanager
     def _copying(self, cursor: Any, seen: Touching | Untouched) -> Generator[None]:
-        self._open[cursor] = seen
+        self._open[cursor] = seen, Later()
         try:
             yield
         finally:
@@ -221,24 +219,25 @@ class Cursors:
         seen.close()
 
     def _read_copy(self, wrapped: Wrapped, copy: Any, args: Arguments, kwargs: Named) -> Any:
-        seen = self._open.get(copy.cursor)
-        if seen is not None:
-            seen.check()
+        kept = self._open.get(copy.cursor)
+        if kept is not None:
+            kept[0].check()
         return wrapped(*args, **kwargs)
 
     # --- cursors of the server ---------------------------------------------------------------------------------------
 
     def _fetch(self, wrapped: Wrapped, cursor: Any, args: Arguments, kwargs: Named) -> Any:
         # A cursor that somebody else made is decided where it is sent, and so is one that a session has left behind.
-        seen = self._open.get(cursor)
-        return wrapped(*args, **kwargs) if seen is None else self._fetched(wrapped, cursor, args, kwargs, seen)
+        kept = self._open.get(cursor)
+        return wrapped(*args, **kwargs) if kept is None else self._fetched(cursor, kept, wrapped(*args, **kwargs))
 
     def _fetched(
-        self, wrapped: Wrapped, cursor: Any, args: Arguments, kwargs: Named, seen: Touching | Untouched
+        self, cursor: Any, kept: tuple[Touching | Untouched, Later], fetching: Generator[Any, Any, Any]
     ) -> Generator[Any, Any, Any]:
+        seen, later = kept
         seen.check()
-        with self._servers.fetching(cursor._pgconn, _LATER):
-            found = yield from cast("Generator[Any, Any, Any]", wrapped(*args, **kwargs))
+        with self._servers.fetching(cursor._pgconn, later):
+            found = yield from fetching
         if found is not None:  # as it is where a cursor is only moved
             seen(rows=len(found))
         return found
@@ -248,14 +247,14 @@ class Cursors:
         return self._closed(wrapped, cursor, args, kwargs)
 
     def _closed(self, wrapped: Wrapped, cursor: Any, args: Arguments, kwargs: Named) -> Generator[Any, Any, Any]:
-        with self._servers.fetching(cursor._pgconn, _LATER):
+        with self._servers.fetching(cursor._pgconn, Later()):
             result = yield from cast("Generator[Any, Any, Any]", wrapped(*args, **kwargs))
         return result
 
     def _let_go(self, cursor: Any) -> None:
-        seen = self._open.pop(cursor, None)
-        if seen is not None:
-            seen.close()
+        kept = self._open.pop(cursor, None)
+        if kept is not None:
+            kept[0].close()
 
 
 class _Sending:
