@@ -142,8 +142,7 @@ def test_a_value_cannot_run_what_somebody_else_has_prepared(world, connection, d
 
 @pytest.mark.parametrize("way", ["fetchone", "scroll"])
 def test_a_number_of_rows_cannot_become_another_statement(world, connection, db, logged, way):
-    with world.acting(f"read:{db}/public/orders"), connection.transaction():
-        cursor = connection.cursor("named")
+    with world.acting(f"read:{db}/public/orders"), connection.transaction(), connection.cursor("named") as cursor:
         cursor.execute("select id from orders")
         adapted(connection, kind=int, quoted=b"1 FROM \"named\"; insert into log values ('x'); FETCH FORWARD 1")
         with refused:
@@ -175,3 +174,65 @@ def test_a_cursor_of_the_server_is_moved_and_read_and_closed_under_one_access(wo
 
     assert [(f"read:{db}/public/orders", "success")] == world.touched
     assert 3 == world.records[0].rows
+
+
+# --- which server ----------------------------------------------------------------------------------------------------
+
+NAMED = "postgres://db.acme.example"
+
+
+@pytest.fixture
+def elsewhere(postgres):
+    """How to connect to what has the name of a host, and would be somewhere else by its address."""
+    return f"host=db.acme.example port={postgres.port} user=agent dbname=postgres"
+
+
+def test_an_address_from_the_environment_does_not_replace_the_host(world, elsewhere, monkeypatch):
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
+    with world.acting(f"read:{NAMED}:5432/**"), refused:
+        psycopg.connect(elsewhere)
+
+    assert [("denied",)] == world.touched
+
+
+@pytest.mark.asyncio
+async def test_an_address_from_the_environment_does_not_replace_the_host_of_async(world, elsewhere, monkeypatch):
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
+    with world.acting(f"read:{NAMED}:5432/**"), refused:
+        await psycopg.AsyncConnection.connect(elsewhere)
+
+
+@pytest.fixture
+def service(elsewhere, tmp_path, monkeypatch):
+    file = tmp_path / "services"
+    file.write_text("[shop]\nhostaddr=127.0.0.1\n" + elsewhere.replace(" ", "\n") + "\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    return "shop"
+
+
+def test_a_service_of_the_environment_has_one_host(world, service, monkeypatch):
+    monkeypatch.setenv("PGSERVICE", service)
+    with world.acting(f"read:{NAMED}:5432/**"), refused:
+        psycopg.connect("")
+
+
+def test_a_service_is_named_by_the_address_that_is_called(world, service, postgres, db):
+    with world.acting(f"read:{NAMED}:{postgres.port}/**"), psycopg.connect(f"service={service}") as connection, refused:
+        connection.execute("select id from orders")
+
+    assert [(f"read:{db}/public/orders", "denied")] == world.touched
+
+
+@pytest.mark.parametrize("method", ["connect", "connect_start"])
+def test_a_raw_connection_has_one_host(world, elsewhere, method):
+    with world.acting(f"read:{NAMED}:5432/**"), refused:
+        getattr(psycopg.pq.PGconn, method)(f"{elsewhere} hostaddr=127.0.0.1".encode())
+
+
+def test_connections_to_a_name_are_made_as_before(world, postgres):
+    dsn = postgres.dsn.replace("127.0.0.1", "localhost")
+    with world.acting(f"read:postgres://localhost:{postgres.port}/**"):
+        with psycopg.connect(dsn) as connection:
+            assert [(2,)] == connection.execute("select count(*) from orders").fetchall()
+        raw = psycopg.pq.PGconn.connect(dsn.encode())
+        assert b"2" == raw.exec_(b"select count(*) from orders").get_value(0, 0)

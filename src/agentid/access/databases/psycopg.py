@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterable
+from contextvars import ContextVar
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -63,16 +64,20 @@ class _Wrappers:
         self._access = access
         execute: Any = cast("dict[str, Any]", vars(module.pq.PGconn))["exec_"]
         self._servers = Servers(access, LIBRARY, getattr(execute, "__wrapped__", execute))
+        self._resolves: ContextVar[bool] = ContextVar("agentid_psycopg_resolves", default=False)
         self.cursors = Cursors(module, access, self._servers)
 
     def patches(self) -> Generator[Patch]:
         # The function of the module is that of the class, as it was when the module was loaded.
-        for owner in (self._module, self._module.Connection, self._module.AsyncConnection):
+        for owner in (self._module, self._module.Connection):
             yield Patch(owner, "connect", self._connect)
+        yield Patch(self._module.AsyncConnection, "connect", self._connect_async)
         pipeline = next(kind for kind in self._module.Pipeline.__mro__ if "_communicate_gen" in vars(kind))
         yield Patch(pipeline, "_communicate_gen", self._flush)
         yield Patch(pipeline, "_enter_gen", self._enter_pipeline)
         connection = self._module.pq.PGconn
+        for name in ("connect", "connect_start"):
+            yield Patch(connection, name, self._connect_raw)
         for name, index in _TEXTS.items():
             yield Patch(connection, name, self._sends(name, index))
         for name in (*_RUN_PREPARED, "change_password"):
@@ -115,18 +120,46 @@ class _Wrappers:
     # --- connections -------------------------------------------------------------------------------------------------
 
     def _connect(self, wrapped: Wrapped, _kind: Any, args: Arguments, kwargs: Named) -> Any:
-        if not self._access.watches("psycopg"):
+        if self._access.watches("psycopg"):
+            self._check_host(*args[:1], **kwargs)
+        token = self._resolves.set(True)
+        try:
             return wrapped(*args, **kwargs)
-        known = {key: value for key, value in kwargs.items() if key in ("conninfo", "host", "hostaddr")}
-        given = self._module.conninfo.conninfo_to_dict(*args[:1], **known)
+        finally:
+            self._resolves.reset(token)
+
+    async def _connect_async(self, wrapped: Wrapped, _kind: Any, args: Arguments, kwargs: Named) -> Any:
+        if self._access.watches("psycopg"):
+            self._check_host(*args[:1], **kwargs)
+        token = self._resolves.set(True)
+        try:
+            return await wrapped(*args, **kwargs)
+        finally:
+            self._resolves.reset(token)
+
+    def _connect_raw(self, wrapped: Wrapped, _kind: Any, args: Arguments, kwargs: Named) -> Any:
+        # `psycopg` itself looks for the address of a host, and gives both.
+        if self._access.watches("psycopg") and not self._resolves.get():
+            self._check_host(*(bytes(memoryview(given)).decode() for given in (*args, *kwargs.values())))
+        return wrapped(*args, **kwargs)
+
+    def _check_host(self, *conninfo: str, **named: Any) -> None:
+        """Refuse to connect where the name that is decided about is not the host that would be called."""
+        known = {key: value for key, value in named.items() if key in ("conninfo", "host", "hostaddr")}
+        # What the environment says, and a service of libpq that it names.
+        usual = {
+            option.keyword.decode(): option.val.decode()
+            for option in self._module.pq.Conninfo.get_defaults()
+            if option.val and option.keyword in (b"host", b"hostaddr")
+        }
+        given = {**usual, **self._module.conninfo.conninfo_to_dict(*conninfo, **known)}
         if given.get("hostaddr") and given.get("host") and given["host"] != given["hostaddr"]:
 
             def accesses() -> Iterable[Access]:
                 raise ConfigurationError("a connection", why="it has a name of one host and the address of another")
 
             with self._access.touching(LIBRARY, accesses, "CONNECT", is_client=True):
-                return wrapped(*args, **kwargs)
-        return wrapped(*args, **kwargs)
+                pass
 
     def _enter_pipeline(self, wrapped: Wrapped, pipeline: Any, args: Arguments, kwargs: Named) -> Any:
         if self._access.watches("psycopg") and self._servers.needs_path(pipeline.pgconn):

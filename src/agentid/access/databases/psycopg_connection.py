@@ -257,6 +257,10 @@ class Servers:
         known = self._known.get(connection)
         if known is None:
             host = connection.host.decode("utf-8", "replace")
+            used = {option.keyword: option.val for option in connection.info}
+            if used.get(b"service") and used.get(b"hostaddr"):
+                # A service of libpq may have both, and the address is what is called.
+                host = used[b"hostaddr"].decode("ascii", "replace")
             # A socket of this machine, or the default, which is one.
             host = "localhost" if host[:1] in ("", "/", "@") else host
             port = (connection.port or b"5432").decode("ascii", "replace")
