@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from agentid.errors import AccessDeniedError
+from agentid.errors import AccessDeniedError, NoActingAgentError
 
 refused = pytest.raises(AccessDeniedError)
 
@@ -136,3 +136,32 @@ def test_a_cursor_that_another_agent_hands_over_is_read_only_by_who_may(world, c
 
     assert [(orders, "denied"), (orders, "success"), (orders, "success")] == world.touched
     assert [None, 1, 2] == [record.rows for record in world.records]
+
+
+# --- what a refusal says ---------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_names_the_statement_and_no_tool(world, connection, db):
+    with world.acting("read:crm/x"):
+        with pytest.raises(AccessDeniedError) as refusal:
+            connection.execute("select id from orders where customer = 'secret'")
+        with pytest.raises(AccessDeniedError) as odd:
+            sqlite3.connect("file:other.db")
+
+    assert (
+        f"[access.denied] bot may not `read:{db}/main/orders` in `SELECT orders`: its grant allows `read:crm/x`. "
+        f'To allow it, issue the agent with allow=["read:{db}/main/orders"], '
+        f'or ask=["read:{db}/main/orders"] to let a person decide'
+    ) == str(refusal.value)
+    assert (
+        "[access.denied] bot may not do `CREATE database`: it may be a file's name or an address. "
+        "Write it so that it says plainly what it touches: that is what is allowed or not"
+    ) == str(odd.value)
+    assert "not permitted: it does not say plainly what it touches" == odd.value.for_model
+
+
+def test_a_session_that_ended_names_the_statement_and_no_tool(world, connection, db):
+    with world.acting(f"read:{db}/**"):
+        cursor = connection.execute("select id from orders")
+    with pytest.raises(NoActingAgentError, match=r"the session of `bot` has ended before `SELECT orders`: "):
+        cursor.fetchone()

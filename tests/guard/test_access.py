@@ -65,7 +65,7 @@ def test_a_denied_block_never_begins(is_async, world):
             finally:
                 assert acting.get() is session
 
-    with pytest.raises(AccessDeniedError, match=r"may not `delete:crm/customers/c-1` in tool `delete crm`"):
+    with pytest.raises(AccessDeniedError, match=r"may not `delete:crm/customers/c-1` in `delete crm`"):
         asyncio.run(main())
 
     assert [] == ran

@@ -176,10 +176,10 @@ class GuardedCall:
         """
         is_still, self.is_still = self.is_still, None  # once it has begun, its arguments are its own business
         try:
-            error: Error | None = self.session.check(self.subject.name)
+            error: Error | None = self.session.check(self.subject)
             reason = None if error is None else reason_of(error)
             if error is None and is_still is not None and not is_still(self):
-                error, reason = changed(self.session, self.subject.name), "resource_invalid"
+                error, reason = changed(self.session, self.subject), "resource_invalid"
         except Exception:
             if not self.observes_only:
                 raise

@@ -53,11 +53,11 @@ def _seven_steps(
     # 1 WHO
     if session is None:
         telemetry.record_nobody(subject)
-        raise no_agent(subject.name)
+        raise no_agent(subject)
     call = GuardedCall(session, subject)
     try:
         call.record.time_ns = int(session.guard.clock() * 1e9)
-        over = session.check(subject.name)
+        over = session.check(subject)
         if over is not None:
             call.refuse(Decision("deny", reason_of(over)), over)
 
@@ -67,13 +67,13 @@ def _seven_steps(
             call.record.labels = session.guard.labels(call.record.accesses)
         except Unbindable as odd:
             decision = Decision("deny", "resource_invalid")
-            call.refuse(decision, denied(session, subject.name, None, decision, str(odd)))
+            call.refuse(decision, denied(session, subject, None, decision, str(odd)))
 
         # 3 MAY IT
         decision, access = _decide(call, call.record.accesses, arguments)
         asked_about: dict[str, Any] | None = None
         if decision.effect == "deny":
-            call.refuse(decision, denied(session, subject.name, access, decision, _hint(decision, arguments)))
+            call.refuse(decision, denied(session, subject, access, decision, _hint(decision, arguments)))
 
         # 4 ASK
         elif decision.effect == "ask" and not call.observes_only:
@@ -155,7 +155,7 @@ def _answered(
     call: GuardedCall, approval: Approval, asked: Decision, access: Access | None, *, unchanged: bool
 ) -> Decision:
     """Take the answer, to exactly the call that was asked about: what changed meanwhile was not approved."""
-    over = call.session.check(call.subject.name)
+    over = call.session.check(call.subject)
     if over is not None:
         call.refuse(Decision("deny", reason_of(over)), over)
     why = ""
@@ -165,7 +165,7 @@ def _answered(
         why = "the arguments changed while a person was asked"
     if why:
         refusal = Decision("deny", "approval_missing", asked.permission)
-        call.refuse(refusal, denied(call.session, call.subject.name, access, refusal, why))
+        call.refuse(refusal, denied(call.session, call.subject, access, refusal, why))
     call.record.approval = approval.id
     return Decision("allow", "approved", asked.permission)
 
@@ -175,7 +175,7 @@ def _hint(decision: Decision, arguments: Mapping[str, Any]) -> str:
     if decision.permission is None:
         return ""
     missing = [name for name in decision.permission.constraints if name not in arguments]
-    return f"the tool has no parameter {', '.join(map(quote, missing))}" if missing else ""
+    return f"the call has no parameter {', '.join(map(quote, missing))}" if missing else ""
 
 
 def _refuse_error(call: GuardedCall, failure: Exception) -> None:
@@ -186,7 +186,7 @@ def _refuse_error(call: GuardedCall, failure: Exception) -> None:
         call.refuse(Decision("deny", "audit_unavailable"), failure)
     decision = Decision("deny", "error")
     # Only the type: the text of an exception may hold the argument that it stumbled over.
-    error = denied(call.session, call.subject.name, None, decision, f"deciding failed with {type(failure).__name__}")
+    error = denied(call.session, call.subject, None, decision, f"deciding failed with {type(failure).__name__}")
     error.__cause__ = _Withheld.of(failure)
     call.refuse(decision, error)
 

@@ -117,7 +117,7 @@ class Plan:
             if isinstance(outline, Decision):
                 if outline.effect != "allow":
                     # The first that is refused is the one to speak of, unless one before it must be asked about.
-                    span, refused = self._template(accesses, outline), denial(session, tool.name, access, outline)
+                    span, refused = self._template(accesses, outline), denial(session, tool, access, outline)
                     return Answer(span=span, refused=refused) if not checks else Answer(known=False)
                 continue
             check = None if outline is None else self._check(outline)

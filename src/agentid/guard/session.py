@@ -26,13 +26,14 @@ from agentid.errors import (
     quote,
 )
 from agentid.guard.calls import Identity, around
-from agentid.guard.explain import other_process, session_ended
+from agentid.guard.explain import other_process, session_ended, title
 from agentid.guard.telemetry import agent_attributes
 from agentid.record import Holder
 
 if TYPE_CHECKING:
     from agentid.guard.guard import Guard
     from agentid.guard.plan import Plan
+    from agentid.guard.telemetry import Subject
     from agentid.guard.tool import Tool
     from agentid.identity import Agent, VerifiedAgent
     from agentid.policy import Rules
@@ -141,10 +142,10 @@ class Session:
             fix="Use the session itself, or open another one",
         )
 
-    def check(self, tool: str) -> Error | None:
+    def check(self, subject: Subject) -> Error | None:
         """Why this agent may not act any more, or None while it may. Looked at before each call and item."""
         if self.closed:
-            return session_ended(self.agent.name, tool)
+            return session_ended(self.agent.name, subject)
         trust = self.trust
         try:
             with NobodyActing():
@@ -154,28 +155,28 @@ class Session:
         self.due = min(self.expires_at, trust.due)
         # Anything taken back, or any change of keys, makes the trust anchor count up.
         if trust.generation != self.generation:
-            error = self._verify_again(tool)
+            error = self._verify_again(subject)
             if error is not None:
                 return error
         if not self.guard.clock() < self.expires_at:  # a clock that answers NaN refuses
             return CredentialExpiredError(
-                f"the credential of {quote(self.agent.name)} expired before tool {quote(tool)}",
+                f"the credential of {quote(self.agent.name)} expired before {title(subject)}",
                 fix="Issue the agent again, with a longer ttl= if its work takes longer",
             )
         return None
 
-    def _verify_again(self, tool: str) -> Error | None:
+    def _verify_again(self, subject: Subject) -> Error | None:
         if os.getpid() != self._process:
             # Forked: the trust anchor has counted up for this. Who acts in a process says so in that process.
             self.close()
-            return other_process(self.agent.name, tool)
+            return other_process(self.agent.name, subject)
         trust = self.trust
         generation = trust.generation
         try:
             trust.verify_agent(self._agent, now=self.guard.clock())
         except CredentialRevokedError as error:
             return CredentialRevokedError(
-                f"{quote(self.agent.name)} was revoked before tool {quote(tool)}", why=error.why, fix=error.fix
+                f"{quote(self.agent.name)} was revoked before {title(subject)}", why=error.why, fix=error.fix
             )
         except Error as error:
             return error

@@ -51,6 +51,11 @@ class Subject(Protocol):
         ...
 
     @property
+    def is_tool(self) -> bool:
+        """Whether it is a tool, with a requirement and arguments of its own."""
+        ...
+
+    @property
     def is_client(self) -> bool:
         """Whether it is a call of another system."""
         ...

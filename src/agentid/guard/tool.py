@@ -39,6 +39,7 @@ class Tool:
         "is_believed",
         "is_client",
         "is_exact",
+        "is_tool",
         "name",
         "requirements",
         "signature",
@@ -91,7 +92,7 @@ class Tool:
             )
         check_names(sinks, parameters, what="sink", tool=self.name)
         self.sinks = frozenset(sinks)
-        self.is_client = False
+        self.is_client, self.is_tool = False, True
         self.span_name = f"{names.EXECUTE_TOOL} {self.name}"
         self.attributes = self._describe(function)
 

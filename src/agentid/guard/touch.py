@@ -71,6 +71,11 @@ class Touch:
             return cls((), name, attributes=attributes, is_client=is_client, odd=odd)
 
     @property
+    def is_tool(self) -> bool:
+        """It is none: what it touches is known, or said by a library."""
+        return False
+
+    @property
     def span_name(self) -> str:
         """The same: the name is of low cardinality."""
         return self.name
