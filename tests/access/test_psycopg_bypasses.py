@@ -236,3 +236,55 @@ def test_connections_to_a_name_are_made_as_before(world, postgres):
             assert [(2,)] == connection.execute("select count(*) from orders").fetchall()
         raw = psycopg.pq.PGconn.connect(dsn.encode())
         assert b"2" == raw.exec_(b"select count(*) from orders").get_value(0, 0)
+
+
+# --- temporary tables ------------------------------------------------------------------------------------------------
+
+
+def test_a_temporary_table_that_hides_another_one_is_read_and_written_by_its_own_name(world, connection, db):
+    temporary, orders = f"{db}/pg_temp/orders", f"{db}/public/orders"
+    with world.acting(f"read:{db}/public/customers", f"write:{temporary}"):
+        connection.execute("create temp table orders as select id, name as customer from customers")
+        with refused:
+            connection.execute("select * from orders")
+    with world.acting(f"read:{orders}", f"write:{orders}"):
+        for query in ("select * from orders", "insert into orders values (3, 'eve')", "table orders"):
+            with refused:
+                connection.execute(query)
+        assert [(1,), (2,)] == connection.execute("select id from public.orders").fetchall()
+    with world.acting(f"read:{temporary}"):
+        assert [("Ada",)] == connection.execute("select customer from orders").fetchall()
+
+
+def test_a_temporary_view_gives_nothing_to_who_may_read_what_it_hides(world, connection, db):
+    connection.execute("create temp view orders as select id, name as customer from customers")
+    with world.acting(f"read:{db}/public/orders"), refused:
+        connection.execute("select * from orders")
+
+
+def test_what_is_made_beside_a_temporary_table_is_named_by_its_schema(world, connection, db):
+    connection.execute("create temp table fresh(id int)")
+    with world.acting(f"write:{db}/pg_temp/fresh"), refused:
+        connection.execute("create table fresh(id int)")
+    with world.acting(f"write:{db}/pg_temp/fresh", f"read:{db}/public/orders"), refused:
+        connection.execute("select * into fresh from orders")
+    with world.acting(f"write:{db}/public/fresh"):
+        connection.execute("create table fresh(id int)")
+
+
+@pytest.mark.parametrize("path", ["public, pg_temp", "pg_temp, public"])
+def test_where_the_path_says_when_temporary_tables_are_looked_for_both_may_be_meant(world, connection, db, path):
+    connection.execute("create temp table orders(id int)")
+    connection.execute(f"set search_path = {path}")
+    for allowed in (f"read:{db}/public/orders", f"read:{db}/pg_temp/orders"):
+        with world.acting(allowed), refused:
+            connection.execute("select id from orders")
+    with world.acting(f"read:{db}/public/orders", f"read:{db}/pg_temp/orders"):
+        connection.execute("select id from orders")
+
+
+def test_after_a_temporary_table_is_gone_its_name_means_another_one(world, connection, db):
+    with world.acting(f"write:{db}/pg_temp/orders", f"delete:{db}/pg_temp/orders", f"read:{db}/public/orders"):
+        connection.execute("create temp table orders(id int)")
+        connection.execute("drop table orders")
+        assert [(1,), (2,)] == connection.execute("select id from orders").fetchall()

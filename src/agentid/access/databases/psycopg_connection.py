@@ -1,9 +1,9 @@
 """
 Where a connection of `psycopg` leads, and what a text does there.
 
-A table without a schema is looked for along the search path of the connection. The server is asked for that path, once
-in a session, and for each text after one that may have changed it. If the path has several schemas, all of them may be
-meant.
+A table without a schema is looked for among the temporary ones, and then along the search path of the connection. The
+server is asked for both, once in a session, and for each text after one that may have changed them. If the path has
+several schemas, all of them may be meant.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from agentid.access.sql.access import SqlDoing, SqlServer
@@ -42,7 +42,11 @@ _LITERAL: Final = r"(?:'(?:[^'\\]|'')*'| ?E'(?:[^'\\]|''|\\\\)*')"
 _LOOKS: Final = rf"SELECT 1 FROM pg_catalog\.pg_cursors WHERE name = {_LITERAL}"  # noqa: S608 -- it is read, and not sent
 _CLOSES: Final = re.compile(rf'CLOSE "(?:[^"]|"")*"|{_LOOKS}')
 _FETCHES: Final = re.compile(r'(?:FETCH FORWARD|MOVE|MOVE ABSOLUTE) (?:ALL| ?-?[0-9]+) FROM "((?:[^"]|"")*)"')
-_PATH: Final = b"SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false))"
+_PATH: Final = b"""
+SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false)), (SELECT pg_catalog.json_agg(relname)
+FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())
+"""
+_TEMPORARY: Final = "pg_temp"
 
 
 class Untouched:
@@ -90,12 +94,19 @@ class Later:
         return fetches[1].replace('""', '"') == self.name
 
 
+class _Path(NamedTuple):
+    """Where a table without a schema is looked for: temporary ones by their names, and schemas."""
+
+    schemas: tuple[str, ...] = ()
+    temporary: frozenset[str] = frozenset()
+
+
 @dataclass
 class _Known:
     """What is known of a connection: its server, its search path in each session, and the texts it has prepared."""
 
     server: SqlServer
-    paths: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict[str, "tuple[str, ...]"])
+    paths: OrderedDict[str, _Path] = field(default_factory=OrderedDict[str, _Path])
     prepared: OrderedDict[bytes, frozenset[bytes]] = field(default_factory=OrderedDict[bytes, "frozenset[bytes]"])
     moves: bool = False
 
@@ -169,7 +180,7 @@ class Servers:
             with self.fetching(connection, doing):
                 yield
         finally:
-            if not doing.understood:
+            if not doing.understood or any(map(_changes_temporary, doing.accesses)):
                 # It may have changed where names lead, and a transaction may change it back.
                 self._of(connection).moves = True
 
@@ -190,7 +201,8 @@ class Servers:
             return
         result = self._execute(connection, _PATH)
         if result.status == _ROWS:
-            known.paths[_session()] = tuple(json.loads(result.get_value(0, 0) or b"[]"))
+            schemas, temporary = (json.loads(result.get_value(0, column) or b"[]") for column in (0, 1))
+            known.paths[_session()] = _Path(tuple(schemas), frozenset(temporary))
             if len(known.paths) > _MAX_SESSIONS:
                 known.paths.popitem(last=False)
 
@@ -247,10 +259,14 @@ class Servers:
         if not at_once.understood or not at_once.accesses:
             return known.server.doing(self._reader, read, [anywhere])
         # What stands before the functions and tables of PostgreSQL may be taken for them.
-        path = known.paths.get(_session(), ())
+        path, temporary = known.paths.get(_session(), _Path())
         if "pg_catalog" in path:
             return known.server.anything()
-        databases = [SqlDatabase("postgres", known.server.database, schema) for schema in path]
+        if any(schema.startswith(f"{_TEMPORARY}_") for schema in path):
+            # Where the path says when temporary tables are looked for, others may hide them.
+            path = (*(schema for schema in path if not schema.startswith(f"{_TEMPORARY}_")), _TEMPORARY)
+            temporary = frozenset[str]()
+        databases = [SqlDatabase("postgres", known.server.database, schema, temporary=temporary) for schema in path]
         return known.server.doing(self._reader, read, databases)
 
     def _of(self, connection: Any) -> _Known:
@@ -281,6 +297,10 @@ def encoding_of(connection: Any) -> str:
     if not found and connection.parameter_status(b"client_encoding") not in (b"UTF8", b"SQL_ASCII"):
         raise LookupError("client_encoding")
     return found or "utf-8"
+
+
+def _changes_temporary(access: Access) -> bool:
+    return access.action != "read" and access.resource.segments[-2:-1] == (_TEMPORARY,)
 
 
 def _session() -> str:

@@ -6,7 +6,7 @@ What statements do that make, change and remove tables, copy them and hand out r
 
 from __future__ import annotations
 
-from agentid.access.sql.names import SqlTable, fold, tables_named, temporary
+from agentid.access.sql.names import SqlTable, fold, made, temporary
 from agentid.access.sql.nodes import PROPERTIES
 from agentid.access.sql.opening import KIND
 from agentid.access.sql.rules import NO_TABLE, columns_of, only, statement_kind, target_of
@@ -25,7 +25,7 @@ def into(walk: Walk, node: Node, sight: Sight) -> None:  # noqa: ARG001 -- the f
         raise Unreadable(PART)
     only(node, "temporary", "this", "unlogged")
     walk.check_table(node.this)
-    place = temporary if node.args.get("temporary") else tables_named
+    place = temporary if node.args.get("temporary") else made
     walk.found.add("write", place(node.this, walk.database), None)
 
 
@@ -40,15 +40,15 @@ def create(walk: Walk, node: Node, sight: Sight) -> None:
     if kind == "INDEX":
         _index(walk, node, sight)
         return
-    made, schema = node.this, node.this
+    table, schema = node.this, node.this
     if kind_of(schema) == "Schema":
-        made = schema.this
+        table = schema.this
         for part in nodes_in(schema.expressions):
             walk.later(part.this if kind_of(part) == "LikeProperty" else part, sight)
-    if kind_of(made) != "Table":
+    if kind_of(table) != "Table":
         raise Unreadable(NO_TABLE)
-    walk.check_table(made)
-    target = (temporary if "TemporaryProperty" in named else tables_named)(made, walk.database)
+    walk.check_table(table)
+    target = (temporary if "TemporaryProperty" in named else made)(table, walk.database)
     walk.found.add("write", target, None)
     if node.args.get("replace"):
         walk.found.add("delete", target, None)

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from agentid.access.sql.text import DIALECTS, Unreadable
 from agentid.access.sql.tree import CALLED, Node, kind_of
 from agentid.errors import ConfigurationError, nearest, quote
 
-__all__ = ["SqlDatabase", "SqlTable", "fold", "tables_named", "tables_of", "temporary"]
+__all__ = ["SqlDatabase", "SqlTable", "fold", "made", "tables_named", "tables_of", "temporary"]
 
 _NAME: Final = "a name stands for no certain table"
 
@@ -53,6 +53,7 @@ class SqlDatabase:
         schema: Where a table without a schema is; for MySQL, the current database. The others have a default.
         folds_case: Whether MySQL takes `Orders` and `orders` for one table (`lower_case_table_names`); unknown if
             left out, and then a table in capitals is given in both spellings. The others have one rule each.
+        temporary: The temporary tables of PostgreSQL, each of which hides one of its name that is in a schema.
 
     Raises:
         ConfigurationError: The dialect is none of these.
@@ -62,6 +63,7 @@ class SqlDatabase:
     catalog: str = ""
     schema: str = ""
     folds_case: bool | None = None
+    temporary: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.dialect not in DIALECTS:
@@ -123,6 +125,11 @@ def tables_of(*parts: Node, database: SqlDatabase) -> tuple[SqlTable, ...]:
     return _IN[database.dialect](given, name, database)
 
 
+def made(table: Node, database: SqlDatabase) -> tuple[SqlTable, ...]:
+    """The table that a `Table` node means where one is made: a temporary one of its name hides it only later."""
+    return tables_named(table, replace(database, temporary=frozenset()))
+
+
 def temporary(table: Node, database: SqlDatabase) -> tuple[SqlTable, ...]:
     """The table that a `Table` node means where a temporary one is made."""
     if database.dialect not in _TEMPORARY or table.args.get("db") is not None:
@@ -135,6 +142,8 @@ def _in_postgres(given: list[str], name: str, database: SqlDatabase) -> tuple[Sq
     catalog = given[0] if len(given) == 2 else database.catalog
     if given:
         return (SqlTable(catalog, given[-1], name),)
+    if name in database.temporary:
+        return (SqlTable(catalog, "pg_temp", name),)
     return (SqlTable(catalog, "pg_catalog" if name.startswith("pg_") else database.schema, name),)
 
 
