@@ -165,3 +165,75 @@ def test_a_session_that_ended_names_the_statement_and_no_tool(world, connection,
         cursor = connection.execute("select id from orders")
     with pytest.raises(NoActingAgentError, match=r"the session of `bot` has ended before `SELECT orders`: "):
         cursor.fetchone()
+
+
+# --- cursors of other classes ----------------------------------------------------------------------------------------
+
+
+class Own(sqlite3.Cursor):
+    """As programs have them: a way of reading that uses another one, and names of its own."""
+
+    def __init__(self, connection):
+        super().__init__(connection)
+        self.hold, self.run, self.touching, self.rows_read = "theirs", "theirs", "theirs", 7
+
+    def fetchall(self):
+        return [{"row": row} for row in iter(self.fetchone, None)]
+
+
+@pytest.mark.parametrize("factory", [sqlite3.Cursor, Own])
+def test_rows_are_counted_and_stopped_whatever_class_a_cursor_has(world, connection, db, factory):
+    orders = f"read:{db}/main/orders"
+    with world.acting(orders):
+        cursor = connection.cursor(factory)
+        assert isinstance(cursor, factory)
+        assert type(cursor) is type(connection.cursor(factory=factory))
+        assert 3 == len(cursor.execute("select id from orders").fetchall())
+        cursor.execute("select id from orders")
+    with pytest.raises(NoActingAgentError):
+        cursor.fetchall()
+
+    assert [(orders, "success"), (orders, "stopped")] == world.touched
+    assert 3 == world.records[0].rows
+
+
+# --- blobs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
+def test_a_blob_is_read_and_written_only_as_long_as_that_is_allowed(world, connection, db):
+    orders = [f"read:{db}/main/orders", f"edit:{db}/main/orders"]
+    with world.acting(*orders):
+        blob = connection.blobopen("orders", "customer", 2)
+        assert isinstance(blob, sqlite3.Blob)
+        assert (b"bob", 3) == (blob.read(), len(blob))
+        blob[0] = ord("r")
+        blob[1:3] = b"ob"
+        blob.seek(0)
+        blob.write(b"x")
+        assert (1, ord("o"), b"ob", [120, 111, 98]) == (blob.tell(), blob[1], blob[1:], list(blob))
+        with world.acting("read:crm/x"):
+            for work in (lambda: blob.read(), lambda: blob[0], lambda: blob.write(b"y"), lambda: list(blob)):
+                with refused:
+                    work()
+    for work in (lambda: blob.read(), lambda: blob[0], lambda: blob.write(b"y")):
+        with pytest.raises(NoActingAgentError):
+            work()
+    blob.close()
+
+    assert ["denied"] * 4 + ["stopped"] == [record.status for record in world.records]
+    assert 13 == world.records[-1].size
+    assert [("xob",)] == connection.execute("select customer from orders where id = 2").fetchall()
+
+
+@pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
+def test_a_blob_is_over_when_it_is_closed_or_gone(world, connection, db):
+    with world.acting(f"read:{db}/main/orders"):
+        with connection.blobopen("orders", "customer", 1, readonly=True) as blob:
+            blob.read(2)
+        del blob
+        connection.blobopen("orders", "customer", 1, readonly=True)
+        with pytest.raises(sqlite3.OperationalError):
+            connection.blobopen("orders", "customer", 99, readonly=True)
+
+    assert [("success", 2), ("success", None), ("failure", None)] == [(r.status, r.size) for r in world.records]

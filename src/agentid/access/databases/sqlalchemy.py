@@ -223,5 +223,6 @@ LIBRARY: Final = Library(
     patches=_patches,
     distribution="SQLAlchemy",
     contrib="opentelemetry.instrumentation.sqlalchemy:SQLAlchemyInstrumentor",
-    limits="drivers other than sqlite3, aiosqlite and psycopg: raw cursors, rows that are read, a changed search path, temporary tables that hide others",
+    limits="drivers other than sqlite3, aiosqlite and psycopg: raw cursors, rows that are read, a changed search path, "
+    "temporary tables that hide others",
 )

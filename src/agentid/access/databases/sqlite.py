@@ -6,7 +6,7 @@
 - Whatever goes around statements is decided by itself: `backup`, `serialize`, `deserialize`, `blobopen`, extensions.
 - The methods of the types themselves are wrapped, so it does not matter who made a connection, when, and of what class.
 - The rows of a query are counted as they are read, and the reader is stopped when it may not read any more: by the
-  cursors that a connection gives inside a session, not by those that were made before.
+  cursors that a connection gives inside a session, of whatever class, not by those that were made before or by hand.
 
 A resource is `sqlite:///srv/data/app.db/main/orders`, or `sqlite://memory/main/orders` for what is in no file.
 """
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from agentid.access.databases.sqlite_blob import Blob
 from agentid.access.databases.sqlite_cursor import cursor_class
 from agentid.access.databases.sqlite_events import creates_file, database_at
 from agentid.access.databases.sqlite_statement import Connections, unwrapped
@@ -112,7 +113,10 @@ class _Wrappers:
             return opens()
 
     def cursor(self, wrapped: Wrapped, _connection: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapped(*args, **kwargs) if args or kwargs else wrapped(self._guarded)
+        factory = kwargs.get("factory", args[0] if args else self._guarded)
+        if isinstance(factory, type) and issubclass(factory, self._cursor_type) and len(args) + len(kwargs) < 2:
+            return wrapped(cursor_class(factory))
+        return wrapped(*args, **kwargs)
 
     # --- statements --------------------------------------------------------------------------------------------------
 
@@ -178,8 +182,15 @@ class _Wrappers:
                 if not kwargs.get("readonly"):
                     yield Access("edit", found)
 
-        with self._connections.touching(connection, accesses, "BLOB"):
-            return wrapped(table, *args[1:], **kwargs)
+        touching = self._connections.touching(connection, accesses, "BLOB")
+        touching.__enter__()
+        try:
+            blob = wrapped(table, *args[1:], **kwargs)
+        except BaseException as error:
+            touching.__exit__(type(error), error, error.__traceback__)
+            raise
+        touching.pause()
+        return Blob(blob, touching)
 
 
 def _is_a(kind: Any, value: Any) -> bool:
@@ -193,5 +204,6 @@ LIBRARY: Final = Library(
     layer="sqlite3",
     patches=_patches,
     contrib="opentelemetry.instrumentation.sqlite3:SQLite3Instrumentor",
-    limits="how many rows a cursor from before the session reads; an empty file made by `sqlite3.Connection(path)`",
+    limits="how many rows a cursor reads that is from before the session, or made by its class; "
+    "an empty file made by `sqlite3.Connection(path)`",
 )

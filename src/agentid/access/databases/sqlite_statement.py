@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentid.access.databases.sqlite_authorizer import Authorizer, Running, authorizer_of
+from agentid.access.databases.sqlite_cursor import Reader
 from agentid.access.databases.sqlite_events import ASIDE, Event, Places, accesses_of, is_noise, operation_of, sets
 from agentid.errors import ConfigurationError
 from agentid.record import Access
@@ -79,8 +80,8 @@ class Connections:
         # As C reads it: a subclass may print as something else than it is.
         text = str.__str__(args[0])
         run = functools.partial(run, text, *args[1:], **kwargs)
-        if hasattr(cursor, "let_go"):
-            cursor.let_go()
+        if isinstance(cursor, Reader):
+            cursor.agentid_let_go()
         authorizer = self._authorizer_of(connection)
         told, failure = self._look(connection, authorizer, text)
         places = self._places(connection, authorizer)
@@ -109,14 +110,14 @@ class Connections:
             running = self._running(told, found, places)
             with authorizer.phase(running):
                 result = running.run(run)
-        if not many and hasattr(cursor, "hold") and self._description.__get__(cursor) is not None:
+        if not many and isinstance(cursor, Reader) and self._description.__get__(cursor) is not None:
 
             def reads(function: Callable[..., Any], *some: Any) -> Any:
                 with authorizer.phase(running):
                     return running.run(function, *some)
 
             touching.pause()
-            cursor.hold(touching, reads)
+            cursor.agentid_hold(touching, reads)
             return result
         count: int = self._rowcount.__get__(cursor)
         if count >= 0:
@@ -134,8 +135,8 @@ class Connections:
         """
         if len(args) != 1 or kwargs or not isinstance(args[0], str):
             return run(*args, **kwargs)
-        if hasattr(cursor, "let_go"):
-            cursor.let_go()
+        if isinstance(cursor, Reader):
+            cursor.agentid_let_go()
         isolation: Any = None
         if getattr(connection, "autocommit", _LEGACY) == _LEGACY:
             if connection.in_transaction:
