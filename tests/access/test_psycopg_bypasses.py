@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -288,3 +291,55 @@ def test_after_a_temporary_table_is_gone_its_name_means_another_one(world, conne
         connection.execute("create temp table orders(id int)")
         connection.execute("drop table orders")
         assert [(1,), (2,)] == connection.execute("select id from orders").fetchall()
+
+
+# --- other classes and other implementations -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["ServerCursor", "RawServerCursor", "ClientCursor", "RawCursor", "Cursor"])
+def test_a_cursor_of_a_class_of_ones_own_is_decided(world, connection, db, base):
+    if not hasattr(psycopg, base):
+        pytest.skip("this psycopg has no such cursor")
+    own = type("Own", (getattr(psycopg, base),), {})
+    connection.cursor_factory = connection.server_cursor_factory = own
+    arguments = ["named"] if "Server" in base else []
+    acting = world.acting(f"read:{db}/public/orders")
+    with acting, connection.transaction(), connection.cursor(*arguments) as cursor:
+        with refused:
+            cursor.execute("select name from customers")
+        assert [(1,), (2,)] == cursor.execute("select id from orders").fetchall()
+
+
+IN_PYTHON = """
+import sys
+import psycopg
+import agentid.access
+from agentid import Authority, Guard
+
+connection = psycopg.connect(sys.argv[1], autocommit=True)
+authority, records = Authority.create("acme.example"), []
+agentid.access.install(strict=True)
+agent = authority.issue("bot", allow=[f"read:{sys.argv[2]}/public/orders"])
+with Guard(authority.trust, observers=[records.append]).acting_as(agent):
+    connection.execute("select id from orders where customer <> %s", ("eve",)).fetchall()
+    psycopg.ClientCursor(connection).execute("select id from orders where customer <> %s", ("eve",)).fetchall()
+    with connection.cursor().copy("copy orders to stdout") as copy:
+        list(copy.rows())
+    try:
+        connection.execute("select name from customers")
+    except agentid.errors.AccessDeniedError:
+        pass
+print(psycopg.pq.__impl__, *(f"{record.status}:{record.rows}" for record in records))
+"""
+
+
+def test_where_psycopg_is_written_in_python_its_own_memory_is_no_second_door(postgres, db):
+    environment = {**os.environ, "PSYCOPG_IMPL": "python"}
+    command = [sys.executable, "-c"]
+    if subprocess.run([*command, "import psycopg"], env=environment, capture_output=True, check=False).returncode:
+        pytest.skip("libpq is not installed")
+    found = subprocess.run(
+        [*command, IN_PYTHON, postgres.dsn, db], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert ("python success:2 success:2 success:2 denied:None", "") == (found.stdout.strip(), found.stderr)

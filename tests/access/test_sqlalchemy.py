@@ -291,3 +291,12 @@ def test_it_can_be_installed_again_without_deciding_twice(world, installed, shop
         connection.execute(sa.text("update orders set customer = 1"))
 
     assert 1 == len(world.records)
+
+
+def test_reflection_reads_the_tables_that_it_describes(world, engine, path):
+    db = f"sqlite://{path}/main"
+    with world.acting(f"read:{db}/orders", f"read:{db}/sqlite_master"):
+        inspector = sa.inspect(engine)
+        assert ["id", "customer"] == [column["name"] for column in inspector.get_columns("orders")]
+        with pytest.raises(AccessDeniedError):
+            inspector.get_columns("log")

@@ -213,10 +213,10 @@ def test_a_blob_is_read_and_written_only_as_long_as_that_is_allowed(world, conne
         blob.write(b"x")
         assert (1, ord("o"), b"ob", [120, 111, 98]) == (blob.tell(), blob[1], blob[1:], list(blob))
         with world.acting("read:crm/x"):
-            for work in (lambda: blob.read(), lambda: blob[0], lambda: blob.write(b"y"), lambda: list(blob)):
+            for work in (blob.read, lambda: blob[0], lambda: blob.write(b"y"), lambda: list(blob)):
                 with refused:
                     work()
-    for work in (lambda: blob.read(), lambda: blob[0], lambda: blob.write(b"y")):
+    for work in (blob.read, lambda: blob[0], lambda: blob.write(b"y")):
         with pytest.raises(NoActingAgentError):
             work()
     blob.close()

@@ -37,6 +37,13 @@ Wrapped = Callable[..., Any]
 Arguments = tuple[Any, ...]
 Named = dict[str, Any]
 
+_CTYPES: Final = frozenset({"ctypes"})
+_BY_CTYPES: Final = {
+    "Escaping": ("escape_bytea", "escape_identifier", "escape_literal", "unescape_bytea"),
+    "PGconn": ("encrypt_password", "get_copy_data"),
+    "PGresult": ("get_value",),
+}
+"""What takes over what libpq hands out, where `psycopg` is written in Python."""
 _FORGET: Final = re.compile(rb"DEALLOCATE (?:ALL|\w+)")
 _TEXTS: Final = {
     "exec_": 0,
@@ -75,6 +82,10 @@ class _Wrappers:
         pipeline = next(kind for kind in self._module.Pipeline.__mro__ if "_communicate_gen" in vars(kind))
         yield Patch(pipeline, "_communicate_gen", self._flush)
         yield Patch(pipeline, "_enter_gen", self._enter_pipeline)
+        if self._module.pq.__impl__ == "python":
+            for owner, names in _BY_CTYPES.items():
+                for name in names:
+                    yield Patch(getattr(self._module.pq, owner), name, self._by_ctypes)
         connection = self._module.pq.PGconn
         for name in ("connect", "connect_start"):
             yield Patch(connection, name, self._connect_raw)
@@ -83,6 +94,11 @@ class _Wrappers:
         for name in (*_RUN_PREPARED, "change_password"):
             if name in vars(connection):  # older ones lack some
                 yield Patch(connection, name, self._sends(name, None))
+
+    def _by_ctypes(self, wrapped: Wrapped, _owner: Any, args: Arguments, kwargs: Named) -> Any:
+        # Announced for each value of each row; what is behind it was decided when it was sent.
+        with self._access.accounting_for(_CTYPES):
+            return wrapped(*args, **kwargs)
 
     # --- libpq -------------------------------------------------------------------------------------------------------
 
