@@ -343,3 +343,12 @@ def test_where_psycopg_is_written_in_python_its_own_memory_is_no_second_door(pos
     )
 
     assert ("python success:2 success:2 success:2 denied:None", "") == (found.stdout.strip(), found.stderr)
+
+
+def test_what_is_no_address_of_a_server_fails_as_before(world):
+    with world.acting("read:crm/x"):
+        with pytest.raises(psycopg.ProgrammingError):
+            psycopg.connect("host")
+        assert b"" != psycopg.pq.PGconn.connect(b"host").get_error_message().encode()
+
+    assert [] == world.touched

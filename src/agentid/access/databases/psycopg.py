@@ -136,46 +136,62 @@ class _Wrappers:
     # --- connections -------------------------------------------------------------------------------------------------
 
     def _connect(self, wrapped: Wrapped, _kind: Any, args: Arguments, kwargs: Named) -> Any:
-        if self._access.watches("psycopg"):
-            self._check_host(*args[:1], **kwargs)
+        by_service = self._check_host(*args[:1], **kwargs)
         token = self._resolves.set(True)
         try:
-            return wrapped(*args, **kwargs)
+            connection = wrapped(*args, **kwargs)
         finally:
             self._resolves.reset(token)
+        return self._made(connection, connection.pgconn, by_service=by_service)
 
     async def _connect_async(self, wrapped: Wrapped, _kind: Any, args: Arguments, kwargs: Named) -> Any:
-        if self._access.watches("psycopg"):
-            self._check_host(*args[:1], **kwargs)
+        by_service = self._check_host(*args[:1], **kwargs)
         token = self._resolves.set(True)
         try:
-            return await wrapped(*args, **kwargs)
+            connection = await wrapped(*args, **kwargs)
         finally:
             self._resolves.reset(token)
+        return self._made(connection, connection.pgconn, by_service=by_service)
 
     def _connect_raw(self, wrapped: Wrapped, _kind: Any, args: Arguments, kwargs: Named) -> Any:
         # `psycopg` itself looks for the address of a host, and gives both.
-        if self._access.watches("psycopg") and not self._resolves.get():
-            self._check_host(*(bytes(memoryview(given)).decode() for given in (*args, *kwargs.values())))
-        return wrapped(*args, **kwargs)
+        if self._resolves.get():
+            return wrapped(*args, **kwargs)
+        by_service = self._check_host(*(bytes(memoryview(given)).decode() for given in (*args, *kwargs.values())))
+        connection = wrapped(*args, **kwargs)
+        return self._made(connection, connection, by_service=by_service)
 
-    def _check_host(self, *conninfo: str, **named: Any) -> None:
-        """Refuse to connect where the name that is decided about is not the host that would be called."""
-        known = {key: value for key, value in named.items() if key in ("conninfo", "host", "hostaddr")}
-        # What the environment says, and a service of libpq that it names.
+    def _made(self, connection: Any, raw: Any, *, by_service: bool) -> Any:
+        if by_service:
+            self._servers.by_service.add(raw)
+        return connection
+
+    def _check_host(self, *conninfo: str, **named: Any) -> bool:
+        """
+        Refuse to connect where the name that is decided about is not the host that would be called.
+
+        Gives whether a service of libpq says which host it is: what stands there is known only once it is connected.
+        """
+        known = {key: value for key, value in named.items() if key in ("conninfo", "host", "hostaddr", "service")}
+        # What the environment says, and a service that it names.
         usual = {
             option.keyword.decode(): option.val.decode()
             for option in self._module.pq.Conninfo.get_defaults()
             if option.val and option.keyword in (b"host", b"hostaddr")
         }
-        given = {**usual, **self._module.conninfo.conninfo_to_dict(*conninfo, **known)}
-        if given.get("hostaddr") and given.get("host") and given["host"] != given["hostaddr"]:
+        try:
+            given: dict[str, Any] = {**usual, **self._module.conninfo.conninfo_to_dict(*conninfo, **known)}
+        except self._module.ProgrammingError:
+            return False  # libpq will not understand it, either
+        host, address = given.get("host"), given.get("hostaddr")
+        if address and host and host != address and self._access.watches("psycopg"):
 
             def accesses() -> Iterable[Access]:
                 raise ConfigurationError("a connection", why="it has a name of one host and the address of another")
 
             with self._access.touching(LIBRARY, accesses, "CONNECT", is_client=True):
                 pass
+        return bool(given.get("service")) and not host
 
     def _enter_pipeline(self, wrapped: Wrapped, pipeline: Any, args: Arguments, kwargs: Named) -> Any:
         if self._access.watches("psycopg") and self._servers.needs_path(pipeline.pgconn):

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from agentid.access.sql.access import SqlDoing, SqlServer
 from agentid.access.sql.names import SqlDatabase
@@ -122,12 +122,14 @@ class Servers:
 
     Attributes:
         decided: What was decided above about a connection, while it is sent there; None where nothing was.
+        by_service: The connections whose host a service of libpq says.
     """
 
     def __init__(self, access: Installation, library: Library, execute: Any) -> None:
         self.decided: ContextVar[tuple[Any, SqlDoing | Later] | None] = ContextVar(
             "agentid_psycopg_decided", default=None
         )
+        self.by_service: WeakSet[Any] = WeakSet()
         self._access = access
         self._library = library
         self._execute = execute
@@ -273,10 +275,10 @@ class Servers:
         known = self._known.get(connection)
         if known is None:
             host = connection.host.decode("utf-8", "replace")
-            used = {option.keyword: option.val for option in connection.info}
-            if used.get(b"service") and used.get(b"hostaddr"):
-                # A service of libpq may have both, and the address is what is called.
-                host = used[b"hostaddr"].decode("ascii", "replace")
+            if connection in self.by_service:
+                # It may say both, and the address is what is called.
+                addresses = [option.val for option in connection.info if option.keyword == b"hostaddr"]
+                host = (addresses[0] or b"").decode("ascii", "replace") or host
             # A socket of this machine, or the default, which is one.
             host = "localhost" if host[:1] in ("", "/", "@") else host
             port = (connection.port or b"5432").decode("ascii", "replace")

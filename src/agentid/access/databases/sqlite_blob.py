@@ -29,9 +29,10 @@ class Blob:
         self._touching = touching
 
     @property
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] -- it becomes no other one
         """What it stands for."""
-        return type(self._blob)
+        kind: Any = type(self._blob)
+        return kind
 
     def __len__(self) -> int:
         return len(self._blob)
