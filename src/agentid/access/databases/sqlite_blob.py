@@ -7,7 +7,7 @@ C reads `blob[0:10]` without a function that could be wrapped, so this stands be
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from agentid.access.touching import Touching
@@ -31,8 +31,7 @@ class Blob:
     @property
     def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] -- it becomes no other one
         """What it stands for."""
-        kind: Any = type(self._blob)
-        return kind
+        return cast("Any", type(self._blob))
 
     def __len__(self) -> int:
         return len(self._blob)
