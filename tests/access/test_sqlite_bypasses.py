@@ -237,3 +237,36 @@ def test_a_blob_is_over_when_it_is_closed_or_gone(world, connection, db):
             connection.blobopen("orders", "customer", 99, readonly=True)
 
     assert [("success", 2), ("success", None), ("failure", None)] == [(r.status, r.size) for r in world.records]
+
+
+# --- full text -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def documents(connection, db):
+    """A table for full text that keeps nothing but its index, and one that is called as its column."""
+    try:
+        connection.execute("create virtual table docs using fts5(body, content='')")
+    except sqlite3.OperationalError:
+        pytest.skip("this SQLite has no fts5")
+    connection.execute("insert into docs(rowid, body) values (1, 'hello')")
+    connection.execute("create table tag(tag)")
+    connection.commit()
+    return f"{db}/main/docs"
+
+
+@pytest.mark.parametrize("column", ["docs", '"docs"', "[DOCS]", "`docs`", "'docs'", "/**/docs"])
+def test_a_command_for_full_text_is_no_mere_insert(world, connection, documents, column):
+    text = f"insert into docs({column}) values ('delete-all')"
+    with world.acting(f"write:{documents}", f"read:{documents}"), refused:
+        connection.execute(text)
+
+    assert [(1,)] == connection.execute("select count(*) from docs where docs match 'hello'").fetchall()
+    with world.acting(f"write:{documents}", f"edit:{documents}", f"delete:{documents}"):
+        connection.execute(text)
+
+
+def test_an_insert_is_no_command(world, connection, documents, db):
+    with world.acting(f"write:{documents}", f"write:{db}/main/tag"):
+        connection.execute("insert into docs(rowid, body) values (?, ?)", (2, "docs"))
+        connection.execute("insert into tag(tag) values ('tag')")

@@ -8,6 +8,7 @@ schema, and the view or trigger that it happens in. Whatever a view or trigger d
 |---|---|
 | a query, `count(*)`, `WHERE`, `RETURNING`, `PRAGMA table_info` | `read` of the table |
 | `INSERT` | `write`; with `OR REPLACE` also `delete`, of which SQLite says nothing |
+| `INSERT` of a command into a table for full text | `write`, `edit` and `delete` |
 | `UPDATE`, `CREATE`, `ALTER`, an index or trigger of a table | `edit` |
 | `DELETE`, `DROP` | `delete` |
 | `ATTACH` | `read` of that database, or `write` if it makes a new file |
@@ -50,7 +51,7 @@ _TRIGGERS: Final = frozenset({5, 7, 14, 16})
 _MADE: Final = frozenset({2, 4, 6, 8})
 _DROPPED: Final = frozenset({11, 13, 15, 17, 30})
 _CREATES: Final = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 29})
-_ALTER, _NEW_VIRTUAL, _ATTACH, _FUNCTION, _PRAGMA, _READ, _SELECT = 26, 29, 24, 31, 19, 20, 21
+_ALTER, _NEW_VIRTUAL, _ATTACH, _FUNCTION, _INSERT, _PRAGMA, _READ, _SELECT = 26, 29, 24, 31, 18, 19, 20, 21
 _TEMP_TRIGGERS, _REINDEX = (5, 14), 27
 _DEFINES: Final = _CREATES | _DROPPED | _INDEXES | _TRIGGERS | {_ALTER}
 _TABLE: Final[dict[int, Action]] = {9: "delete", 18: "write", _READ: "read", 23: "edit"}
@@ -84,6 +85,7 @@ _CHECKS: Final = frozenset({"foreign_key_check", "integrity_check", "quick_check
 
 _LETTER: Final = r"[\w$\x80-\U0010ffff]"
 _FOLDED: Final = str.maketrans({chr(c): chr(c + 32) for c in range(ord("A"), ord("Z") + 1)})
+_UNQUOTED: Final = {**_FOLDED, **dict.fromkeys(map(ord, "\"'`[]"))}
 ASIDE: Final = re.compile(
     r"--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]"
     # A parameter may have anything in brackets behind its name, and what looks like a quotation there is none.
@@ -100,11 +102,18 @@ class Places:
     Args:
         files: The path of each schema; empty for one in memory or a temporary one.
         find: The schemas that have a table of that name, with its name as it was created.
+        is_virtual: Whether that table of that schema is a virtual one.
     """
 
-    def __init__(self, files: Mapping[str, str], find: Callable[[str], Iterable[tuple[str, str]]]) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, str],
+        find: Callable[[str], Iterable[tuple[str, str]]],
+        is_virtual: Callable[[str, str], bool] = lambda _schema, _name: False,
+    ) -> None:
         self._roots = {schema.translate(_FOLDED): _root(path) for schema, path in files.items()}
         self.find = find
+        self.is_virtual = is_virtual
 
     @property
     def namespace(self) -> str:
@@ -235,7 +244,7 @@ def accesses_of(events: Iterable[Event], text: str, places: Places, within: Iter
         # VACUUM, which may write another file, tells nothing beforehand.
         return (Access("execute", places.database()),)
     operations = {event[0] for event in (*within, *told)}
-    reading = _Reading(places, operations, replaces=_REPLACES.search(words) is not None)
+    reading = _Reading(places, operations, text, replaces=_REPLACES.search(words) is not None)
     for event in told:
         found.update(dict.fromkeys(reading.accesses(event)))
     return tuple(found)
@@ -244,19 +253,23 @@ def accesses_of(events: Iterable[Event], text: str, places: Places, within: Iter
 class _Reading:
     """One statement: all operations in it, and whether it may replace rows."""
 
-    def __init__(self, places: Places, operations: set[int], *, replaces: bool) -> None:
+    def __init__(self, places: Places, operations: set[int], text: str, *, replaces: bool) -> None:
         self._places = places
+        self._names = text.translate(_UNQUOTED)
         self._defines = operations & _DEFINES
         self._queries = _SELECT in operations
         self._replaces = replaces
         self._tables: dict[tuple[str | None, str], list[Resource]] = {}
 
     def accesses(self, event: Event) -> Iterable[Access]:
-        operation, first, second, schema, _inside = event
+        operation, first, second, schema, inside = event
         if operation in _NOTHING or (operation == _REINDEX and self._defines):
             return []
         if operation in _TABLE and first is not None:
-            return self._table(operation, first, second, schema)
+            found = self._table(operation, first, second, schema)
+            if operation == _INSERT and not inside and self._may_command(schema, first):
+                return [*found, *self._on(schema, first, "edit", "delete")]
+            return found
         if operation in _DEFINES and first is not None and second != "":
             return self._definition(operation, first, second, schema)
         if operation == _PRAGMA and first is not None:
@@ -290,6 +303,11 @@ class _Reading:
         if self._replaces and operation in (18, 23):
             actions.append("delete")
         return self._on(schema, name, *actions)
+
+    def _may_command(self, schema: str | None, name: str) -> bool:
+        # A table for full text takes commands, such as `delete-all`, in a column that is called as the table is.
+        said_twice = self._names.count(name.translate(_UNQUOTED)) > 1
+        return said_twice and self._places.is_virtual(schema or "main", name)
 
     def _definition(self, operation: int, first: str, second: str | None, schema: str | None) -> Iterable[Access]:
         if operation == _ALTER:

@@ -253,7 +253,8 @@ class Connections:
         if authorizer.places is None or authorizer.moves:
             rows = self._ask(connection, authorizer, "PRAGMA database_list")
             files = {_text(schema): _text(path) for _number, schema, path in rows}
-            authorizer.places = Places(files, functools.partial(self._find, connection, authorizer, list(files)))
+            find = functools.partial(self._find, connection, authorizer, list(files))
+            authorizer.places = Places(files, find, functools.partial(self._is_virtual, connection, authorizer))
         return authorizer.places
 
     def _find(
@@ -271,6 +272,11 @@ class Connections:
             modules = {_text(row[0]).lower() for row in self._ask(connection, authorizer, "PRAGMA module_list")}
             return [("main", name)] if name.lower() in modules else []
         return found
+
+    def _is_virtual(self, connection: Any, authorizer: Authorizer, schema: str, name: str) -> bool:
+        quoted = schema.replace('"', '""')
+        query = f'SELECT type, rootpage FROM "{quoted}".sqlite_master WHERE name = ? COLLATE NOCASE'  # noqa: S608
+        return any(_text(row[0]) == "table" and not row[1] for row in self._ask(connection, authorizer, query, (name,)))
 
     def _ask(self, connection: Any, authorizer: Authorizer, *query: Any) -> list[tuple[Any, ...]]:
         """Ask SQLite something; nobody's code runs, and nobody hears of it."""
