@@ -352,3 +352,30 @@ def test_what_is_no_address_of_a_server_fails_as_before(world):
         assert b"" != psycopg.pq.PGconn.connect(b"host").get_error_message().encode()
 
     assert [] == world.touched
+
+
+# --- functions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select o.peek from orders o",
+        "select (o).peek from orders o",
+        "select orders.peek from orders",
+        'select public.orders."peek" from orders',
+        "select id from orders o where o.peek = 'Ada'",
+        "select id from orders o order by o.peek",
+        "select (select o.peek) from orders o",
+        "select o.any_peek from orders o",
+        "select o.any_peek from (select 1) o",
+    ],
+)
+def test_a_function_that_is_written_as_a_column_is_a_function(world, connection, db, query):
+    body = "returns text language sql as 'select name from customers limit 1'"
+    connection.execute(f"create function peek(orders) {body}")
+    connection.execute(f"create function any_peek(anyelement) {body}")
+    with world.acting(f"read:{db}/public/orders"):
+        with refused:
+            connection.execute(query)
+        assert [("ada",)] == connection.execute("select o.customer from orders o where (o).id = 1").fetchall()

@@ -3,7 +3,7 @@ Where a connection of `psycopg` leads, and what a text does there.
 
 A table without a schema is looked for among the temporary ones, and then along the search path of the connection. The
 server is asked for both, once in a session, and for each text after one that may have changed them. If the path has
-several schemas, all of them may be meant.
+several schemas, all of them may be meant. It is asked, too, which functions may be written as columns of a row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -44,7 +44,11 @@ _CLOSES: Final = re.compile(rf'CLOSE "(?:[^"]|"")*"|{_LOOKS}')
 _FETCHES: Final = re.compile(r'(?:FETCH FORWARD|MOVE|MOVE ABSOLUTE) (?:ALL| ?-?[0-9]+) FROM "((?:[^"]|"")*)"')
 _PATH: Final = b"""
 SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false)), (SELECT pg_catalog.json_agg(relname)
-FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())
+FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()),
+(SELECT pg_catalog.json_agg(DISTINCT p.proname::pg_catalog.text) FROM pg_catalog.pg_proc AS p
+JOIN pg_catalog.pg_type AS t ON t.oid OPERATOR(pg_catalog.=) p.proargtypes[0]
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+WHERE n.nspname OPERATOR(pg_catalog.<>) 'pg_catalog' AND t.typtype OPERATOR(pg_catalog.<>) 'b')
 """
 _TEMPORARY: Final = "pg_temp"
 
@@ -95,10 +99,11 @@ class Later:
 
 
 class _Path(NamedTuple):
-    """Where a table without a schema is looked for: temporary ones by their names, and schemas."""
+    """Where a table without a schema is looked for, temporary ones by name; and the functions that take a row."""
 
     schemas: tuple[str, ...] = ()
     temporary: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -203,8 +208,8 @@ class Servers:
             return
         result = self._execute(connection, _PATH)
         if result.status == _ROWS:
-            schemas, temporary = (json.loads(result.get_value(0, column) or b"[]") for column in (0, 1))
-            known.paths[_session()] = _Path(tuple(schemas), frozenset(temporary))
+            schemas, *names = (json.loads(result.get_value(0, column) or b"[]") for column in range(3))
+            known.paths[_session()] = _Path(tuple(schemas), *map(frozenset[str], names))
             if len(known.paths) > _MAX_SESSIONS:
                 known.paths.popitem(last=False)
 
@@ -256,19 +261,22 @@ class Servers:
             read = read.replace("oid::regtype::text", "oid::text")
         if connection.parameter_status(b"standard_conforming_strings") != b"on":
             return known.server.anything()
-        anywhere = SqlDatabase("postgres", known.server.database)
-        at_once = self._reader.read(read, anywhere)
+        found = known.paths.get(_session())
+        if found is None and "." in read:
+            return known.server.anything()  # it might name a function there
+        path, temporary, functions = found or _Path()
+        database = SqlDatabase("postgres", known.server.database, temporary=temporary, row_functions=functions)
+        at_once = self._reader.read(read, database)
         if not at_once.understood or not at_once.accesses:
-            return known.server.doing(self._reader, read, [anywhere])
+            return known.server.doing(self._reader, read, [database])
         # What stands before the functions and tables of PostgreSQL may be taken for them.
-        path, temporary = known.paths.get(_session(), _Path())
         if "pg_catalog" in path:
             return known.server.anything()
         if any(schema.startswith(f"{_TEMPORARY}_") for schema in path):
             # Where the path says when temporary tables are looked for, others may hide them.
             path = (*(schema for schema in path if not schema.startswith(f"{_TEMPORARY}_")), _TEMPORARY)
-            temporary = frozenset[str]()
-        databases = [SqlDatabase("postgres", known.server.database, schema, temporary=temporary) for schema in path]
+            database = replace(database, temporary=frozenset())
+        databases = [replace(database, schema=schema) for schema in path]
         return known.server.doing(self._reader, read, databases)
 
     def _of(self, connection: Any) -> _Known:

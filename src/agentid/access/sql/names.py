@@ -54,6 +54,7 @@ class SqlDatabase:
         folds_case: Whether MySQL takes `Orders` and `orders` for one table (`lower_case_table_names`); unknown if
             left out, and then a table in capitals is given in both spellings. The others have one rule each.
         temporary: The temporary tables of PostgreSQL, each of which hides one of its name that is in a schema.
+        row_functions: The functions of PostgreSQL that take a row, and may be written as a column of it: `o.total`.
 
     Raises:
         ConfigurationError: The dialect is none of these.
@@ -64,6 +65,7 @@ class SqlDatabase:
     schema: str = ""
     folds_case: bool | None = None
     temporary: frozenset[str] = frozenset()
+    row_functions: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.dialect not in DIALECTS:

@@ -276,6 +276,7 @@ class Walk:
             return
         known = False
         for prefix, column in pairwise(names):
+            self._check_field(column)
             source = self._nearest(fold(prefix, self.database), sight)
             if source is not None:
                 known = True
@@ -288,6 +289,11 @@ class Walk:
                 self.found.add("read", scope.get(text, ()), None)
         elif not known:
             self.all_columns(sight)
+
+    def _check_field(self, field: Node) -> None:
+        # `o.f` is `f(o)`, where no column has the name.
+        if kind_of(field) == "Identifier" and fold(field, self.database) in self.database.row_functions:
+            raise Unreadable(FUNCTION)
 
     def _nearest(self, name: str, sight: Sight) -> Source | None:
         return next((scope[name] for scope in sight.scopes if name in scope), None)
@@ -346,6 +352,7 @@ class Walk:
 
     def _dot(self, node: Node, sight: Sight) -> None:
         if kind_of(node.expression) in ("Identifier", "Star"):
+            self._check_field(node.expression)
             self.later(node.this, sight)
         elif (
             kind_of(node.this) == "Identifier" and kind_of(node.expression) == "Anonymous" and self._built_in(node.this)
