@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import copy
 import os
 import pickle
@@ -14,6 +15,7 @@ import pytest
 import wrapt
 
 import agentid.access
+from agentid.access.library import Library, Patch
 from agentid.errors import AccessDeniedError
 from tests.systems import needs_posix
 
@@ -102,6 +104,26 @@ def test_what_somebody_put_back_is_wrapped_again(world, installed, http):
 
     with world.acting("read:crm/**"), pytest.raises(AccessDeniedError):
         urllib.request.urlopen(f"{http.url}/a")
+
+
+def test_two_libraries_of_ours_may_wrap_one_function(installed):
+    """As the start of a child, which needs a permission, and is left an identity."""
+    called = []
+
+    def library(name):
+        def calls(wrapped, _, args, kwargs):
+            called.append(name)
+            return wrapped(*args, **kwargs)
+
+        return Library(name, "colorsys", name, lambda module, _: [Patch(module, "rgb_to_hls", calls)])
+
+    plain = colorsys.rgb_to_hls
+    installed.wrap(library("inner"), library("outer"))
+    colorsys.rgb_to_hls(0, 0, 0)
+    installed.remove()
+
+    assert ["outer", "inner"] == called
+    assert plain is colorsys.rgb_to_hls
 
 
 def test_it_can_be_installed_again_after_it_was_removed(world, installed, http):

@@ -46,7 +46,7 @@ class Place:
         self._inside = inside
         self._lowered: Any = None
         self._undo: Callable[[], None] | None = None
-        self._wrap(_below(self._stored))  # what was left of an earlier time, below somebody who is gone
+        self._wrap(self._below(self._stored))  # what was left of an earlier time, below somebody who is gone
 
     @property
     def _stored(self) -> Any:
@@ -84,7 +84,7 @@ class Place:
             self._lowered = self._inner(theirs)
         elif _is_layer(theirs):
             self._lowered, below = theirs, theirs.__wrapped__
-            if _below(below) is below:
+            if self._below(below) is below:
                 theirs.__wrapped__ = self._inner(below)
                 self._undo = lambda: setattr(theirs, "__wrapped__", below)
         else:
@@ -102,27 +102,29 @@ class Place:
             if undo is not None:
                 undo()
             return
-        self._wrap(_below(found))
+        self._wrap(self._below(found))
 
     def _wrap(self, original: Any) -> None:
         self._original = original
         kind = _covering_type() if _is_layer(original) else _layer_type()
-        self._layer = kind(original, self.patch, None)
+        self._layer = kind(original, self, None)
         self._put(self._layer)
 
     def _inner(self, original: Any) -> Any:
         own, inside = announcements(self.library.layer), self._inside
-        return _layer_type()(original, self.patch, lambda: inside.get().isdisjoint(own))
+        return _layer_type()(original, self, lambda: inside.get().isdisjoint(own))
+
+    def _below(self, function: Any) -> Any:
+        """What lies below the layers of this library: there may be others of ours, as a child's start has two."""
+        while True:
+            # It may have been bound to its class when somebody looked it up there.
+            layer = getattr(function, "_self_parent", None) or function
+            if not isinstance(layer, _layer_type()) or layer._self_library != self.library.name:
+                return function
+            function = function.__wrapped__
 
     def _put(self, value: Any) -> None:
         put(self.patch.owner, self.patch.name, value)
-
-
-def _below(function: Any) -> Any:
-    """What lies below our layers, which may have been bound to their class when somebody looked them up there."""
-    while isinstance(getattr(function, "_self_parent", None) or function, _layer_type()):
-        function = function.__wrapped__
-    return function
 
 
 def _is_layer(function: Any) -> bool:
@@ -142,9 +144,10 @@ def _layer_type() -> Any:
     class Layer(FunctionWrapper):  # type: ignore[type-arg]
         """A wrapped function that is copied and pickled by its name, as the function itself was."""
 
-        def __init__(self, original: Any, patch: Patch, enabled: Callable[[], bool] | None) -> None:
-            cast("Any", super()).__init__(original, patch.wrapper, enabled)
-            self._self_place = patch.owner.__name__, patch.name
+        def __init__(self, original: Any, place: Place, enabled: Callable[[], bool] | None) -> None:
+            cast("Any", super()).__init__(original, place.patch.wrapper, enabled)
+            self._self_place = place.patch.owner.__name__, place.patch.name
+            self._self_library = place.library.name
 
         def __reduce_ex__(self, _protocol: object) -> Any:
             return _named, self._self_place
