@@ -59,6 +59,23 @@ def test_a_malformed_signature_does_not_verify(alg, signature):
     assert PrivateKey.generate(alg).public_key().verify(b"data", signature) is False
 
 
+def test_a_signature_has_numbers_of_the_group():
+    """Neither nothing nor more than there is, also where it would be the same number counted around: one spelling each."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    key = PrivateKey.generate()
+    signature = key.sign(b"data")
+    r, s = signature[:32], signature[32:]
+
+    for number in (0, order, order + 1, 2**256 - 1):
+        wrong = number.to_bytes(32, "big")
+        assert key.public_key().verify(b"data", wrong + s) is False
+        assert key.public_key().verify(b"data", r + wrong) is False
+    # What needs more than 32 bytes has no spelling at all.
+    assert key.public_key().verify(b"data", (int.from_bytes(r, "big") + order).to_bytes(33, "big") + s[:31]) is False
+    assert key.public_key().verify(b"data", bytearray(signature)) is True
+    assert key.public_key().verify(b"data", memoryview(signature)) is True
+
+
 def test_signatures_have_the_form_of_jose():
     """For ES256 that is r || s, which any JOSE library reads."""
     key = PrivateKey.generate()

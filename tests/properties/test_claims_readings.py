@@ -1,5 +1,5 @@
 """
-The claims of a token read in one step are those that are read in two: where the spelling is the usual one, and only there.
+The claims of a token say the same, read in one step as in two: the one step is for the usual spelling, and only for it.
 
 Tokens are really signed, and read by `decode`. The answer that is wanted comes from the two steps alone, which are
 given text: strict JSON of text is always read by the careful reader.
