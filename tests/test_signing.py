@@ -60,7 +60,7 @@ def test_a_malformed_signature_does_not_verify(alg, signature):
 
 
 def test_a_signature_has_numbers_of_the_group():
-    """Neither nothing nor more than there is, also where it would be the same number counted around: one spelling each."""
+    """Neither nothing nor more than there is, also where it would be the same number counted around."""
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     key = PrivateKey.generate()
     signature = key.sign(b"data")
