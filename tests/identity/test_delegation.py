@@ -26,6 +26,7 @@ from agentid.signing import PrivateKey
 
 from .conftest import NOW, segment
 
+LINK_ID = "11111111-2222-4333-8444-555555555555"
 PARENT = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:"
 
 
@@ -261,7 +262,7 @@ class Links:
         signed = self.parent.grant_chain[-1].rpartition(".")[0]
         claims = {
             "iss": PARENT + self.parent._key.kid,
-            "jti": "link-1",
+            "jti": LINK_ID,
             "iat": NOW,
             "exp": NOW + 240,
             "cnf": {"jwk": self.holder.public_jwk},
@@ -298,7 +299,7 @@ def details(action="read", location="crm/customers/c-1", effect="allow", **more)
 def test_a_forged_link_is_good_but_for_what_a_test_changes(links, trust):
     grant = trust.verify_grant(links.chain())
 
-    assert ("link-1", 1, ("helper",)) == (grant.token_id, grant.depth, grant.names)
+    assert (LINK_ID, 1, ("helper",)) == (grant.token_id, grant.depth, grant.names)
 
 
 OTHER = PrivateKey.generate()
@@ -315,6 +316,8 @@ REFUSED = {
     "an earlier begin": ({"iat": NOW - 1}, "begins before"),
     "a later end": ({"exp": NOW + 3601}, "outlive"),
     "two of one id": ({"jti": "GRANT"}, "two links have one id"),
+    "an id like a name": ({"jti": "support-bot"}, "`jti` is missing or wrong"),
+    "an id like no other": ({"jti": LINK_ID.replace("4", "a").upper()}, "`jti` is missing or wrong"),
     "a key of its parent": ({"cnf": "PARENT"}, "one key holds two links"),
     "a private key": ({"cnf": {"jwk": {**OTHER.public_jwk, "d": "x" * 43}}}, "not a public"),
     "no key": ({"cnf": None}, "`cnf` is missing"),
@@ -483,7 +486,7 @@ def handed_on(agent, details):
     verified = agent._grant
     claims = link_claims(
         verified, link_hash(agent.grant_chain[-1]), key=PrivateKey.generate().public_key(), name="child", purpose="",
-        allow=(), ask=(), token_id="child", issued_at=NOW, expires_at=NOW + 60, max_depth=verified.max_depth,
+        allow=(), ask=(), token_id=LINK_ID, issued_at=NOW, expires_at=NOW + 60, max_depth=verified.max_depth,
     )  # fmt: skip
     return [*agent.grant_chain, encode(agent._key, GRANT, {**claims, "authorization_details": details})]
 

@@ -67,7 +67,7 @@ KINDS = {
         LINK_SHAPE,
         {
             "iss": "urn:ietf:params:oauth:jwk-thumbprint:sha-256:x",
-            "jti": "link-1",
+            "jti": "11111111-2222-4333-8444-555555555555",
             **TIMES,
             "cnf": {"jwk": JWK},
             "del_depth": 1,

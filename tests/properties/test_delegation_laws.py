@@ -55,7 +55,7 @@ def handed_on(rng, parent, number):
         purpose="",
         allow=allow,
         ask=ask,
-        token_id=f"link-{number}",
+        token_id=f"{number:08x}-0000-4000-8000-000000000000",
         issued_at=parent.issued_at + rng.choice([0, 1, -1] if greedy else [0, 1]),
         expires_at=parent.expires_at - rng.choice([0, 600, -1] if greedy else [0, 600]),
         max_depth=parent.max_depth + (rng.choice([0, -1, 1]) if greedy else 0),

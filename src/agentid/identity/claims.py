@@ -26,7 +26,7 @@ from agentid import names
 from agentid.errors import CredentialError
 from agentid.identity.grant import MAX_DEPTH
 from agentid.identity.strict_json import has_long_number
-from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, TokenKind, refused
+from agentid.identity.token import CREDENTIAL, GRANT, JWT_SVID, TOKEN_ID, TokenKind, refused
 
 __all__ = [
     "CREDENTIAL_SHAPE",
@@ -203,6 +203,9 @@ class SubAgentClaim(TypedDict):
 class DelegatedClaims(_Link):
     """A later link of a grant. It names no person: who acts for whom is said by the authority alone."""
 
+    # Whoever signs a link chooses its id. One that could be the name of an agent would be taken for that by whoever
+    # revokes it by the id in a record.
+    jti: Annotated[str, StringConstraints(pattern=rf"\A{TOKEN_ID}\z")]
     del_depth: Annotated[int, Field(ge=1, le=MAX_DEPTH)]
     del_max_depth: Annotated[int, Field(ge=1, le=MAX_DEPTH)]
     par_hash: Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_-]{43}\z")]

@@ -34,6 +34,7 @@ __all__ = [
     "CREDENTIAL",
     "GRANT",
     "JWT_SVID",
+    "TOKEN_ID",
     "UNREAD",
     "Lifetime",
     "Shape",
@@ -48,6 +49,9 @@ MAX_TIME: Final = 253_402_300_799
 
 MAX_OWN_SVID: Final = 300
 """Seconds that a JWT-SVID of ours lives, at most: whoever has it can pass for the agent."""
+
+TOKEN_ID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""The ids of what we sign: UUIDs in their usual spelling, and none looks like the name of an agent."""
 
 UNKNOWN_KEY: Final = "no key of its issuer has its `kid`"
 

@@ -23,6 +23,7 @@ from agentid.identity.inputs import times
 from agentid.identity.moment import seconds
 from agentid.identity.revocation.issued import Issued
 from agentid.identity.revocation.revoked import StatusReference, loose_id, name_of
+from agentid.identity.token import TOKEN_ID
 
 if TYPE_CHECKING:
     from agentid.identity.agent_id import AgentId
@@ -37,7 +38,7 @@ MAX_STATUS_TTL: Final = timedelta(hours=1)
 _LONGEST: Final = 24 * 3600
 """Seconds that a token lives at most, from now on."""
 
-_TOKEN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TOKEN_ID: Final = re.compile(TOKEN_ID, re.IGNORECASE)  # people write it otherwise, too
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -76,7 +77,8 @@ class Revoker:
             if is_token_id(target):
                 # As the audit log shows it, where it may be that of a link, too. An agent may be called so as well, and
                 # then it is that one that was meant.
-                ids, expires_at = (target, loose_id(target)), math.ceil(seconds(self._clock())) + _LONGEST
+                token_id = target.lower()
+                ids, expires_at = (token_id, loose_id(token_id)), math.ceil(seconds(self._clock())) + _LONGEST
         else:
             ids, expires_at = self._ids(target)
         written = False
