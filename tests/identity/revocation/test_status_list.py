@@ -581,6 +581,37 @@ def test_a_clock_that_was_set_back_makes_no_list_good_for_longer(served, publish
     assert served.anchor.verify_agent(bot)
 
 
+def test_a_clock_that_was_ahead_and_was_put_right_stops_nobody_for_longer_than_the_next_list(served, publisher, clock):
+    """Nor does it take a revocation back."""
+    clock.forward(24 * 3600)
+    bot = publisher.issue("bot")
+    knows_nothing = publisher.status_list()
+    publisher.revoke(bot)
+    served.put(publisher.status_list())
+    with pytest.raises(CredentialRevokedError):
+        served.anchor.verify_agent(bot)
+    clock.forward(-20 * 3600)
+    other = publisher.issue("other", ttl=timedelta(hours=24))
+    right = publisher.status_list()
+    assert "is not good before" in refusal(served.anchor, other)
+    clock.forward(served.delay)
+    served.put(right)
+    assert served.anchor.verify_agent(other)
+    assert served.anchor.is_revoked(bot.describe()["credential_id"])
+
+    # From here on it is as with any other list.
+    clock.forward(20 * 3600 - served.delay)
+    served.put(knows_nothing)
+    assert "its authority knew of more" in refusal(served.anchor, other)
+    clock.forward(-20 * 3600 + 30)
+    served.put(publisher.status_list())
+    clock.forward(POLL)
+    assert served.anchor.verify_agent(other)
+    served.put(right)
+    clock.forward(served.delay)
+    assert "older than one that was read before" in refusal(served.anchor, other)
+
+
 def test_what_is_no_list_is_no_answer(served, publisher, clock):
     bot = publisher.issue("bot")
     assert served.anchor.verify_agent(bot)

@@ -4,7 +4,8 @@ A published list of statuses as a source of revocations: from a file, or from wh
 - A list counts until it ends, and never for longer than a given age, however often it is served.
 - A list that is older than one that was seen before, or that knows of less, is refused: neither whoever serves it nor
   a store that was put back takes a revocation back.
-- One that is from the future is refused, also where a clock was set back after it was read.
+- One that is from the future is refused, also where a clock was set back after it was read; then the next one may be
+  older than that, and must not know of less.
 - A file that is missing, unreadable or not a list is no answer, and nothing is accepted. A function that fails is
   forgiven until the last list is too old, as networks fail.
 
@@ -111,7 +112,7 @@ class StatusListSource:
                 published = last.published
             else:
                 published = self._verify(token, keys, now)
-                self._check_order(published.order, signers := keys.with_use(names.STATUS_USE).keys())
+                self._check_order(published.order, signers := keys.with_use(names.STATUS_USE).keys(), now)
                 self._last, self._newest = _Last(token, keys, published), (published.order, frozenset(signers))
             due = now + (POLL if isinstance(self._where, Path) else min(published.ttl, self._max_age))
         good_until = min(published.expires_at, published.order[0] + self._max_age)
@@ -122,9 +123,11 @@ class StatusListSource:
             raise refused(STATUS_LIST, f"the last one is not good before {published.order[0]}", fix="Check the clock")
         return Reading(published.revoked, min(due, good_until))
 
-    def _check_order(self, order: tuple[int, int], signers: Collection[str]) -> None:
+    def _check_order(self, order: tuple[int, int], signers: Collection[str], now: float) -> None:
         (issued_at, version), before = self._newest
-        if order[0] < issued_at:
+        # One that is from the future by now says that a clock was ahead and was put right. How much was known counts on;
+        # to wait for that time would refuse everything until then.
+        if order[0] < issued_at <= now + self._leeway:
             raise refused(STATUS_LIST, "it is older than one that was read before", fix=_FIX)
         # Issued later, from a store that was put back, it would take back what was revoked. Where all keys are others,
         # the authority was made anew and counts anew, and none of what was revoked is accepted.
