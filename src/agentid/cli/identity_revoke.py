@@ -97,7 +97,7 @@ def _revoke(args: argparse.Namespace) -> int:
 
 def _doubt(name: str, config: Config) -> str:
     # It counts also for agents that nobody configured. A slip of the pen should show all the same.
-    root = name.rpartition("://")[2].removeprefix(f"{config.trust_domain}/agent/").partition("/")[0]
+    root = name.rpartition("://")[2].removeprefix(f"{config.trust_domain}/").removeprefix("agent/").partition("/")[0]
     if root in config.agents:
         return ""
     if not config.agents:

@@ -222,10 +222,17 @@ def test_what_looks_like_a_file_is_no_name(authority, bot, tmp_path):
     assert [True, False] == [is_good(authority.trust, agent) for agent in (bot, named)]
 
 
-def test_the_path_of_an_agent_is_its_name(authority, bot):
-    authority.revoke(f"agent/{bot.name}")
+def test_the_path_of_an_agent_is_its_name(way, clock):
+    """Also of one that is below an agent which is called `agent`: both are meant, and both are lifted."""
+    authority, anchor, delay = way
+    bot, below = authority.issue("bot"), authority.issue("agent").delegate("bot")
+    authority.revoke("agent/bot")
+    clock.forward(delay)
+    assert [False, False] == [is_good(anchor, agent) for agent in (bot, below)]
 
-    assert not is_good(authority.trust, bot)
+    authority.reinstate("agent/bot")
+    clock.forward(delay)
+    assert [True, True] == [is_good(anchor, agent) for agent in (bot, below)]
 
 
 def test_whoever_opens_the_keys_through_a_link_sees_what_is_taken_back(path, opened, clock, tmp_path):

@@ -73,7 +73,8 @@ class Revoker:
         names: tuple[str, ...] = ()
         expires_at = 0
         if isinstance(target, str):
-            names = (name_of(_spelled(target), self._trust.trust_domain),)
+            _check_spelling(target)
+            names = self._paths(target)
             if is_token_id(target):
                 # As the audit log shows it, where it may be that of a link, too. An agent may be called so as well, and
                 # then it is that one that was meant.
@@ -100,17 +101,18 @@ class Revoker:
 
     def reinstate(self, name: str) -> None:
         """See `Authority.reinstate`."""
-        path = name_of(name, self._trust.trust_domain)
-        known = self._trust.is_name_revoked(path)
+        paths = self._paths(name)
+        known = any([self._trust.is_name_revoked(path) for path in paths])
         if self._store is not None:
-            known = self._store.lift(path, now=self._clock()) or known
+            known = any([self._store.lift(path, now=self._clock()) for path in paths]) or known
         if not known:
             raise ConfigurationError(
-                f"Nothing was reinstated: {quote(path)} is not revoked",
+                f"Nothing was reinstated: {quote(name)} is not revoked",
                 why="only what was revoked by its name is; an agent that was revoked by itself is issued again",
             )
         with contextlib.suppress(CredentialError):
-            self._trust.reinstate(path)
+            for path in paths:
+                self._trust.reinstate(path)
 
     def references(self, *token_ids: str, name: str, expires_at: int) -> list[StatusReference | None]:
         """
@@ -172,6 +174,11 @@ class Revoker:
             why="it is no agent, credential or grant, no path of an agent file, and no name of an agent",
         )
 
+    def _paths(self, name: str) -> tuple[str, ...]:
+        """The paths that a name stands for: two, where it is that of a SPIFFE ID, or below an agent called `agent`."""
+        spelled = dict.fromkeys((name, name.removeprefix("agent/")))
+        return tuple([name_of(text, self._trust.trust_domain) for text in spelled])
+
     def _check_ours(self, trust_domain: str) -> None:
         ours = self._trust.trust_domain
         if trust_domain != ours:
@@ -199,20 +206,17 @@ def _no_id(agent: AgentId) -> ConfigurationError:
     )
 
 
-def _spelled(name: str) -> str:
-    """A name as it is written down, of one that looks like something else, which would take nothing back."""
-    if name.startswith("agent/"):
-        name = name.removeprefix("agent/")  # the path of its SPIFFE ID
+def _check_spelling(name: str) -> None:
+    """Refuse a name that looks like something else, which would take nothing back."""
     if name.endswith(".json") and "://" not in name:
         raise ConfigurationError(
             "Nothing was revoked",
             why=f"{quote(name)} looks like the file of an agent, and text is a name",
             fix="Pass a path object for a file, or name an agent that is called so by its SPIFFE ID",
         )
-    if _KEY_ID.fullmatch(name) is not None:
+    if _KEY_ID.fullmatch(name.removeprefix("agent/")) is not None:
         raise ConfigurationError(
             "Nothing was revoked",
             why=f"{quote(name)} looks like the thumbprint of a key, and keys are not revoked",
             fix="Name the agent, or the id of its credential or grant; an agent that is called so, by its SPIFFE ID",
         )
-    return name
