@@ -102,10 +102,10 @@ class Revoker:
     def reinstate(self, name: str) -> None:
         """See `Authority.reinstate`."""
         paths = self._paths(name)
-        known = any([self._trust.is_name_revoked(path) for path in paths])
+        known = [self._trust.is_name_revoked(path) for path in paths]
         if self._store is not None:
-            known = any([self._store.lift(path, now=self._clock()) for path in paths]) or known
-        if not known:
+            known += [self._store.lift(path, now=self._clock()) for path in paths]
+        if not any(known):
             raise ConfigurationError(
                 f"Nothing was reinstated: {quote(name)} is not revoked",
                 why="only what was revoked by its name is; an agent that was revoked by itself is issued again",

@@ -125,8 +125,8 @@ class StatusListSource:
 
     def _check_order(self, order: tuple[int, int], signers: Collection[str], now: float) -> None:
         (issued_at, version), before = self._newest
-        # One that is from the future by now says that a clock was ahead and was put right. How much was known counts on;
-        # to wait for that time would refuse everything until then.
+        # One that is from the future by now says that a clock was ahead and was put right. To wait for that time would
+        # refuse everything until then. How much was known counts on.
         if order[0] < issued_at <= now + self._leeway:
             raise refused(STATUS_LIST, "it is older than one that was read before", fix=_FIX)
         # Issued later, from a store that was put back, it would take back what was revoked. Where all keys are others,
