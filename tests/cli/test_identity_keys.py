@@ -142,7 +142,7 @@ def test_a_file_is_written_whole_and_replaced(saved, folder, run):
         assert 0 == run("identity", "rotate").code
     assert "8 public keys, number 2, written to keys.json" in ran.out
     told = json.loads(run("identity", "bundle", "--out", "keys.json", "--json").out)
-    assert {"file": "keys.json", "sequence": 3, "keys": 11} == told
+    assert {"file": "keys.json", "sequence": 4, "keys": 11} == told
     assert ["agentid.toml", "keys", "keys.json"] == sorted(path.name for path in folder.iterdir())
 
 

@@ -159,8 +159,18 @@ def test_the_number_grows_with_each_rotation_and_with_each_end(ring):
     times = [NOW + 60, NOW + 3599, NOW + 3600, NOW + 86_459, NOW + 86_460, NOW + 10**9]
 
     assert 1 == ring.sequence_at(NOW)
-    assert [3, 3, 4, 4, 5, 5] == [new.sequence_at(now) for now in times]
-    assert 6 == new.rotated(now=NOW + 86_460, overlap=DAY).sequence_at(NOW + 86_460)
+    assert [4, 4, 5, 5, 6, 6] == [new.sequence_at(now) for now in times]
+    assert 7 == new.rotated(now=NOW + 86_460, overlap=DAY).sequence_at(NOW + 86_460)
+
+
+def test_a_number_that_was_seen_while_a_clock_was_ahead_is_no_later_state_s(ring):
+    """Whoever was given the keys then would refuse those that come after, as other keys of the same number."""
+    old = ring.rotated(now=NOW, overlap=DAY).rotated(now=NOW + 60, overlap=DAY)
+    ahead = [old.sequence_at(NOW + seconds) for seconds in (60, 86_400, 86_460, 10**9)]
+
+    assert max(ahead) < old.rotated(now=NOW + 120, overlap=DAY).sequence_at(NOW + 120)
+    bare = KeyRing({use: key for use, key in old.signers.items() if use != "agentid-status"}, old.retired, old.sequence)
+    assert max(ahead) < bare.completed().sequence_at(NOW + 120)
 
 
 def test_the_number_grows_whatever_was_dropped(ring):

@@ -221,3 +221,17 @@ def test_an_anchor_of_hand_picked_keys_can_be_refreshed(keys, clock):
     newer = TrustAnchor("acme.example", [*public, PrivateKey.generate().public_key(use="wit-svid")], sequence=2)
 
     assert anchor.refresh(newer.to_jwks())
+
+
+def test_whoever_got_the_keys_while_a_clock_was_ahead_takes_those_after_the_next_rotation(clock):
+    """An end had come that has not, and its number must not come again with other keys."""
+    authority = Authority.create("acme.example", clock=clock)
+    consumer = TrustAnchor.from_jwks(authority.trust.to_jwks(), trust_domain="acme.example", clock=clock)
+    authority.rotate()
+    clock.forward(25 * 3600)
+    assert consumer.refresh(authority.trust.to_jwks())
+    clock.forward(-25 * 3600)
+    authority.rotate()
+
+    assert consumer.refresh(authority.trust.to_jwks())
+    assert consumer.verify_agent(authority.issue("bot"))

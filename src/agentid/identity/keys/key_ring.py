@@ -98,7 +98,7 @@ class KeyRing:
             return self  # another process did it
         keys = {**self.signers, **{use: PrivateKey.generate(algorithm(use)) for use in missing}}
         signers = MappingProxyType({use: keys[use] for use in names.KEY_USES})
-        return replace(self, signers=signers, sequence=self.sequence + 1)
+        return replace(self, signers=signers, sequence=self._next_sequence)
 
     def public_keys(self, now: float) -> list[PublicKey]:
         """Give the keys that are trusted *now*: those that sign, then those that did."""
@@ -108,6 +108,12 @@ class KeyRing:
         """Give the number of the state *now*, one more for each moment at which keys have ended."""
         # Counted and not written down: every process that has the same ring gives the same number.
         return self.sequence + len({r.until for r in self.retired if not r.is_trusted(now)})
+
+    @property
+    def _next_sequence(self) -> int:
+        """A number that this state never had, and will not have once all of its ends have come."""
+        # Whoever was given the keys while a clock was ahead knows of ends that have not come, and of their numbers.
+        return self.sequence_at(math.inf) + 1
 
     def next_end(self, now: float) -> float:
         """Say when the next key ends, in Unix seconds; infinity where none does."""
@@ -159,7 +165,7 @@ class KeyRing:
                 for old in before
                 if old.until is None or (overlap and old.is_trusted(now))
             ),
-            sequence=self.sequence_at(now) + 1,
+            sequence=self._next_sequence,
         )
         if len(ring.signers) + len(ring.retired) > MAX_KEYS:
             raise _not_rotated(
