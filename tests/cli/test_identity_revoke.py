@@ -273,3 +273,31 @@ def test_an_agent_that_is_called_like_a_file_is_revoked_by_its_spiffe_id(run, sa
     assert 0 == run("identity", "issue", "bot.json", "--allow", "read:a/*", "--out", "x.json").code
     assert 0 == run("identity", "revoke", "spiffe://acme.example/agent/bot.json").code
     assert not verifies(run, "x.json")
+
+
+@pytest.mark.parametrize("in_the_way", ["file", "folder"])
+def test_what_is_called_like_an_agent_leaves_a_way_to_revoke_it(run, saved, folder, in_the_way):
+    """A kill switch that is stopped by a file in the current folder says what works."""
+    assert 0 == run("identity", "delegate", saved, "helper", "--allow", "read:crm/customers/c-1").code
+    name = "support-bot"
+    if in_the_way == "file":
+        (folder / name).write_text("anything")
+    else:
+        (folder / name).mkdir()
+        name += "/helper"
+    ran = run("identity", "revoke", name)
+    assert 2 == ran.code
+    assert "its SPIFFE ID, such as spiffe://acme.example/agent/support-bot" in ran.err
+
+    assert 0 == run("identity", "revoke", f"spiffe://acme.example/agent/{name}").code
+    assert not verifies(run, "keys/agents/support-bot.helper.json")
+
+
+def test_an_id_is_not_lifted_and_that_is_said(run, saved):
+    """An agent may be called like an id, so the name is; nobody is to think that it was the token."""
+    token_id = Agent.load(saved).describe()["grant_id"]
+    run("identity", "revoke", token_id)
+    ran = run("identity", "revoke", "--lift", token_id)
+
+    assert f"agents called {token_id} are accepted again; what has that id stays revoked\n" == ran.out
+    assert not verifies(run, saved)

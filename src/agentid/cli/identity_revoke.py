@@ -65,13 +65,20 @@ def _revoke(args: argparse.Namespace) -> int:
                 why="only a name is lifted",
                 fix="Issue the agent again: `agentid identity issue NAME`",
             )
-        issued = Issued.read(path, authority.trust)
+        try:
+            issued = Issued.read(path, authority.trust)
+        except ConfigurationError as error:
+            # Whoever stops an agent is not to be stopped by a file that happens to be called like it.
+            fix = f"{error.fix}; where a file is called like an agent, its SPIFFE ID, such as {_example(config)}"
+            raise ConfigurationError(error.what, why=error.why, fix=fix) from None
         authority.revoke(issued)
         done = {"revoked": str(issued.id), "ids": list(issued.ids)}
         line = f"revoked {issued.id}, as it was issued to {plain(path)}"
     elif args.lift:
         authority.reinstate(args.subject)
         done, line = {"reinstated": args.subject}, f"agents called {plain(args.subject)} are accepted again"
+        if is_token_id(args.subject):
+            line += "; what has that id stays revoked"
     else:
         is_id = "://" in args.subject
         if not is_id and (path.suffix == ".json" or (len(path.parts) > 1 and path.parent.is_dir())):
@@ -79,7 +86,7 @@ def _revoke(args: argparse.Namespace) -> int:
             raise ConfigurationError(
                 f"nothing was revoked: there is no file {quote(args.subject)}",
                 why="it looks like one",
-                fix="Name an agent file that is there, or an agent, such as support-bot",
+                fix=f"Name an agent file that is there, or an agent by its SPIFFE ID, such as {_example(config)}",
             )
         authority.revoke(args.subject)
         done = {"revoked": args.subject}
@@ -93,6 +100,10 @@ def _revoke(args: argparse.Namespace) -> int:
     else:
         print_line(line)
     return 0
+
+
+def _example(config: Config) -> str:
+    return f"spiffe://{config.trust_domain}/agent/support-bot"
 
 
 def _doubt(name: str, config: Config) -> str:
