@@ -298,6 +298,22 @@ def test_a_store_that_is_locked_for_long_is_no_answer(store, path, monkeypatch):
     assert {"a"} == store.read(NOW, KEYS).revoked.ids
 
 
+def test_a_store_that_is_free_for_a_moment_is_read(store, path, monkeypatch):
+    """Where others write one after the other, it is never free for long."""
+    other, pauses = sqlite3.connect(path, isolation_level=None), []
+    other.execute("BEGIN EXCLUSIVE")
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 20:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr(time, "sleep", pause)
+    assert {"a"} == store.read(NOW, KEYS).revoked.ids
+    other.close()
+    assert 0.005 > max(pauses)
+
+
 def test_an_authority_refuses_everything_without_its_store_and_recovers(tmp_path, clock):
     path = tmp_path / "authority.pem"
     authority = Authority.open(path, trust_domain="acme.example", clock=clock)

@@ -11,8 +11,6 @@ The store of an authority: what it took back, kept in a file beside its keys.
   nothing is known.
 - It also gives out the places in a published list of statuses: any that is free, at random, so that a place says
   nothing about when or after whom an agent was issued.
-
-Each use opens the file anew. A connection that is kept would be shared with forked processes, which SQLite forbids.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -29,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentid.errors import ConfigurationError, CredentialError, quote
 from agentid.identity.private_file import check_private, write_private
+from agentid.identity.revocation.connection import begin_to_read, begin_to_write, opened
 from agentid.identity.revocation.revoked import NOTHING, POLL, Reading, Revoked
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class RevocationStore:
         try:
             if not self._found():
                 return Reading(NOTHING, now + POLL)
-            with self._transaction("DEFERRED", _READ_TIMEOUT) as connection:
+            with self._transaction(begin_to_read, _READ_TIMEOUT) as connection:
                 latest = _read(connection, seen, str(self._path))
         except ConfigurationError as error:
             raise CredentialError(error.what, why=error.why, fix=error.fix) from None
@@ -227,7 +226,7 @@ class RevocationStore:
     def _writing(self, now: float) -> Generator[sqlite3.Connection]:
         if self._path is not None and not self._found():
             self._create(self._path)
-        with self._transaction("IMMEDIATE", _WRITE_TIMEOUT) as connection:
+        with self._transaction(begin_to_write, _WRITE_TIMEOUT) as connection:
             _check_format(connection, str(self._path))
             over = _confirmed(connection, now)
             for table in ("ids", "places"):
@@ -240,7 +239,7 @@ class RevocationStore:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 draft = Path(folder) / "store"
-                with _opened(draft, _WRITE_TIMEOUT, mode="rwc") as connection:
+                with opened(draft, _WRITE_TIMEOUT, mode="rwc") as connection:
                     _fill(connection)
                 data = draft.read_bytes()
         except OSError as error:
@@ -250,13 +249,15 @@ class RevocationStore:
         write_private(path, data, what=_WHAT)
 
     @contextlib.contextmanager
-    def _transaction(self, kind: str, timeout: float) -> Generator[sqlite3.Connection]:
+    def _transaction(
+        self, begin: Callable[[sqlite3.Connection, float], object], timeout: float
+    ) -> Generator[sqlite3.Connection]:
         import sqlite3
 
         try:
             with self._connection(timeout) as connection:
-                connection.execute(f"BEGIN {kind}")
                 try:
+                    begin(connection, timeout)
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
@@ -270,7 +271,7 @@ class RevocationStore:
     @contextlib.contextmanager
     def _connection(self, timeout: float) -> Generator[sqlite3.Connection]:
         if self._path is not None:
-            with _opened(self._path, timeout) as connection:
+            with opened(self._path, timeout) as connection:
                 yield connection
             return
         import sqlite3
@@ -280,19 +281,6 @@ class RevocationStore:
                 self._memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
                 _fill(self._memory)
             yield self._memory
-
-
-@contextlib.contextmanager
-def _opened(path: Path, timeout: float, *, mode: str = "rw") -> Generator[sqlite3.Connection]:
-    import sqlite3
-
-    connection = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=timeout, isolation_level=None)
-    try:
-        # A revocation that was acknowledged survives the loss of power.
-        connection.execute("PRAGMA synchronous = EXTRA")
-        yield connection
-    finally:
-        connection.close()
 
 
 def _fill(connection: sqlite3.Connection) -> None:
