@@ -115,9 +115,9 @@ def test_an_overlap_is_a_time_from_nothing_to_thirty_days(ring, overlap):
     assert ring.rotated(now=NOW, overlap=timedelta(days=30))
 
 
-@pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf, -1e9, NOW * 1000, 1e300])
 def test_a_clock_that_is_broken_rotates_nothing(ring, now):
-    """An end at no time would be no end."""
+    """An end at no time would be no end, and a file with one that is no date could not be read any more."""
     assert "the clock" in refusal(ring, now=now)
 
 

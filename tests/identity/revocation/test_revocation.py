@@ -202,6 +202,16 @@ def test_an_id_of_a_link_as_the_audit_log_shows_it_takes_back_what_hangs_on_it(w
         anchor.verify_jwt_svid(svid, audience="peer")
 
 
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), 1e300, -1e300])
+def test_an_id_is_taken_back_also_by_a_clock_that_says_nothing(opened, clock, broken):
+    authority, bot = opened(), opened().issue("bot")
+    right, clock.now = clock.now, broken
+    authority.revoke(bot.describe()["credential_id"])
+    clock.now = right
+
+    assert [False, False] == [is_good(anchor, bot) for anchor in (authority.trust, opened().trust)]
+
+
 def test_the_thumbprint_of_a_key_is_refused_and_takes_back_nothing(authority, bot):
     with pytest.raises(ConfigurationError, match=r"keys are not revoked\..*by its SPIFFE ID"):
         authority.revoke(bot.describe()["key_id"])

@@ -23,6 +23,7 @@ from typing import Final
 
 from agentid import names
 from agentid.errors import ConfigurationError
+from agentid.identity.token import MAX_TIME
 from agentid.signing import ED25519, ES256, MAX_KEYS, KeySet, PrivateKey, PublicKey, Signer
 
 __all__ = ["KeyRing", "RetiredKey", "algorithm"]
@@ -136,7 +137,8 @@ class KeyRing:
                 f"the overlap must be from nothing to {MAX_OVERLAP.days} days",
                 fix="Pass overlap=timedelta(hours=24), for example",
             )
-        if not math.isfinite(now):
+        # Written so that a clock that answers NaN refuses. What cannot be written as a date cannot be read again.
+        if not 0 <= now <= MAX_TIME - MAX_OVERLAP.total_seconds():
             raise _not_rotated("the clock does not say what time it is")
         replaced = {use: key for use, key in self.signers.items() if not overlap or use not in _KEPT}
         if not all(isinstance(signer, PrivateKey) for signer in replaced.values()):

@@ -23,7 +23,7 @@ from agentid.identity.inputs import times
 from agentid.identity.moment import seconds
 from agentid.identity.revocation.issued import Issued
 from agentid.identity.revocation.revoked import StatusReference, loose_id, name_of
-from agentid.identity.token import TOKEN_ID
+from agentid.identity.token import MAX_TIME, TOKEN_ID
 
 if TYPE_CHECKING:
     from agentid.identity.agent_id import AgentId
@@ -79,7 +79,7 @@ class Revoker:
                 # As the audit log shows it, where it may be that of a link, too. An agent may be called so as well, and
                 # then it is that one that was meant.
                 token_id = target.lower()
-                ids, expires_at = (token_id, loose_id(token_id)), math.ceil(seconds(self._clock())) + _LONGEST
+                ids, expires_at = (token_id, loose_id(token_id)), self._last_end()
         else:
             ids, expires_at = self._ids(target)
         written = False
@@ -173,6 +173,13 @@ class Revoker:
             "Nothing was revoked",
             why="it is no agent, credential or grant, no path of an agent file, and no name of an agent",
         )
+
+    def _last_end(self) -> int:
+        """When no token of now can be alive any more; where the clock says nothing, what is taken back stays so."""
+        try:
+            return min(max(math.ceil(seconds(self._clock())), 0) + _LONGEST, MAX_TIME)
+        except CredentialError:
+            return MAX_TIME
 
     def _paths(self, name: str) -> tuple[str, ...]:
         """The paths that a name stands for: two, where it is that of a SPIFFE ID, or below an agent called `agent`."""
