@@ -220,9 +220,11 @@ def test_without_a_terminal_nobody_is_asked(tmp_path):
 
 @needs_posix
 def test_ctrl_c_while_a_person_is_asked_ends_the_demo_and_cleans_up(tmp_path, temporary):
-    ran = on_terminal("demo", "--ask", folder=tmp_path, answers=(("Allow it this once? [y/N] ", b"\x03"),))
+    ran = on_terminal(
+        "demo", "--ask", folder=tmp_path, answers=(("Allow it this once? [y/N] ", b"\x03"),), AGENTID_DEBUG="1"
+    )
 
-    assert 130 == ran.code
+    assert 130 == ran.code, ran.out
     assert "Traceback" not in ran.out
     assert "Fatal" not in ran.out
     assert "afterwards" not in ran.out
