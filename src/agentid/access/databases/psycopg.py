@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterable
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -59,8 +59,14 @@ _RUN_PREPARED: Final = ("exec_prepared", "send_query_prepared")
 
 
 def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
-    wrappers = _Wrappers(module, access)
+    wrappers = _wrappers(module, access)
     return [*wrappers.cursors.patches(), *wrappers.patches()]
+
+
+@cache
+def _wrappers(module: ModuleType, access: Installation) -> _Wrappers:
+    # One, so that all that is wrapped knows what was decided, also what stayed from an earlier time.
+    return _Wrappers(module, access)
 
 
 class _Wrappers:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -164,8 +165,14 @@ def _frozen(args: Arguments, kwargs: Named) -> tuple[bytes, Arguments, Named]:
     return data, ([data], *args[1:]), {name: value for name, value in kwargs.items() if name != "command"}
 
 
+@cache
+def _clients(access: Installation) -> Clients:
+    # One, so that all that is wrapped knows what was decided, also what stayed from an earlier time.
+    return Clients(access, LIBRARY)
+
+
 def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
-    clients = Clients(access, LIBRARY)
+    clients = _clients(access)
     yield from _patches_of(_Synchronous(clients, access), module.client, module.connection)
     yield from _patches_of(_Asynchronous(clients, access), module.asyncio.client, module.asyncio.connection)
     caching = getattr(module.connection, "CacheProxyConnection", None)

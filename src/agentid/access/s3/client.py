@@ -22,6 +22,7 @@ import inspect
 import sys
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, copy_context
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -64,6 +65,12 @@ class _Presigned(NamedTuple):
     request: Any
     method: str
     accesses: tuple[Access, ...]
+
+
+@cache
+def _aws(access: Installation) -> _Aws:
+    # One, so that all that is wrapped knows what was decided, also what stayed from an earlier time.
+    return _Aws(access)
 
 
 class _Aws:
@@ -328,7 +335,7 @@ def _look_at(answer: Any, given: Mapping[str, Any], seen: Touching) -> None:
 def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
     httpsession, loaders = import_module("botocore.httpsession"), import_module("botocore.loaders")
     response, signers = import_module("botocore.response"), import_module("botocore.signers")
-    aws = _Aws(access)
+    aws = _aws(access)
     yield Patch(module.BaseClient, "_make_api_call", aws.calls_operation)
     yield Patch(module.BaseClient, "_convert_to_request_dict", aws.puts_together)
     yield Patch(httpsession.URLLib3Session, "send", aws.sends)
