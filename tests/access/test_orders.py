@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 from access.redis_server import client, redis_server, server  # noqa: F401
@@ -76,3 +78,89 @@ def test_psycopg_that_somebody_wrapped_in_between_is_decided_once(world, postgre
         connection.execute("select id from orders").fetchall()
 
     assert [(f"read:postgres://{postgres.host}/postgres/public/orders", "success")] == world.touched
+
+
+def python(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout
+
+
+IMPORTS = """
+import sys, threading, importlib.abc, importlib.machinery
+class Slow(importlib.abc.MetaPathFinder):
+    '''Finds a module whose code runs as another thread is at a certain place.'''
+    def __init__(self, name, before):
+        self.name, self.before = name, before
+    def find_spec(self, name, path, target=None):
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target) if name == self.name else None
+        if spec is not None:
+            run = spec.loader.exec_module
+            def exec_module(module):
+                self.before(); run(module)
+            spec.loader.exec_module = exec_module
+        return spec
+"""
+
+
+def test_two_threads_that_import_libraries_never_wait_for_each_other():
+    """One wraps boto3, for which it imports what another one is importing and about to wrap."""
+    pytest.importorskip("s3transfer", reason="boto3 is not installed")
+    program = f"""{IMPORTS}
+wrapping, importing = threading.Event(), threading.Event()
+sys.meta_path.insert(0, Slow("s3transfer", lambda: (wrapping.set(), importing.wait(20))))
+sys.meta_path.insert(0, Slow("concurrent.futures.thread", lambda: (importing.set(), wrapping.wait(20))))
+import agentid.access
+from agentid.access.threads import THREADS
+agentid.access.install().wrap(*THREADS)
+assert not {{"concurrent.futures.thread", "s3transfer"}} & set(sys.modules)
+names = ["botocore.client", "concurrent.futures.thread"]
+threads = [threading.Thread(target=__import__, args=(name,), daemon=True) for name in names]
+for thread in threads: thread.start()
+for thread in threads: thread.join(20)
+print([thread.is_alive() for thread in threads])
+import concurrent.futures.thread
+print(type(vars(concurrent.futures.thread._WorkItem)["run"]).__name__)
+print(type(vars(sys.modules["botocore.client"].BaseClient)["_make_api_call"]).__name__)
+"""
+    assert "[False, False]\nLayer\nLayer\n" == python(program)
+
+
+def test_a_library_that_another_thread_begins_to_import_while_it_is_installed_is_waited_for():
+    program = f"""{IMPORTS}
+began, go_on = threading.Event(), threading.Event()
+sys.meta_path.insert(0, Slow("urllib.request", lambda: (began.set(), go_on.wait(20))))
+import agentid.access, agentid.access.installation as installation
+thread = threading.Thread(target=__import__, args=("urllib.request",), daemon=True)
+wait = installation.importlib.import_module
+class Import:
+    def import_module(self, name):
+        if name == "urllib.request": go_on.set()
+        return wait(name)
+installation.importlib = Import()
+import http.client
+from agentid.access.web import http_client
+find = http_client.LIBRARY.patches
+def patches(module, access):
+    if not began.is_set():
+        thread.start(); began.wait(20)
+    return find(module, access)
+object.__setattr__(http_client.LIBRARY, "patches", patches)
+agentid.access.install(); thread.join()
+import urllib.request
+print(type(vars(urllib.request.OpenerDirector)["open"]).__name__)
+"""
+    assert "Layer\n" == python(program)
+
+
+def test_a_library_that_may_not_be_imported_is_left_alone():
+    program = """
+import sys
+sys.modules["urllib.request"] = None
+import agentid.access
+agentid.access.install()
+print(sys.modules["urllib.request"])
+del sys.modules["urllib.request"]
+import urllib.request
+print(type(vars(urllib.request.OpenerDirector)["open"]).__name__)
+"""
+    assert "None\nLayer\n" == python(program)

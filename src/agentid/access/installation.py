@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
@@ -34,7 +34,7 @@ from agentid.guard.session import Session, acting
 from agentid.guard.touch import Touch
 
 if TYPE_CHECKING:
-    from agentid.access.library import Library
+    from agentid.access.library import Library, Patch
     from agentid.record import Access
 
 __all__ = ["LIBRARIES", "Installation", "install"]
@@ -169,9 +169,7 @@ class Installation:
 
     def again(self, library: Library) -> None:
         """Look again for what is to be wrapped in *library*, such as classes that were made since."""
-        with self._lock:
-            if self.is_on:
-                self._wrap(library, sys.modules[library.module])
+        self._wrap(library, sys.modules[library.module])
 
     @contextmanager
     def lowered(self, *, is_being_unwrapped: bool) -> Generator[None]:
@@ -195,31 +193,35 @@ class Installation:
 
     def turn_on(self, *, strict: bool = False) -> None:
         """Wrap what is imported, and what will be; once strict, it stays strict until it is removed."""
-        libraries = [_settled(INSTRUMENTATIONS), *map(_library, LIBRARIES)]
-        with self._lock:
+
+        def is_on() -> bool:
             self.is_strict = self.is_strict or strict
-            if self.is_on:
-                return
+            return self.is_on
+
+        def start() -> bool:
+            if is_on():  # by another thread
+                return False
             if not self._has_tripwire:  # it cannot be taken away again
                 tripwire.arm(self)
                 self._has_tripwire = True
             self.is_on = True
             # Not `getproxies`, which would import what is wrapped.
             self.proxies = tuple(value for name, value in os.environ.items() if name.lower().endswith("_proxy"))
-            self._imports.turn_on()
-            try:
-                for library in libraries:
-                    self._expect(library)
-            except BaseException:
-                # Half of it would look like all of it, to whoever installs again.
-                self.remove()
-                raise
+            return True
+
+        with self._lock:
+            if is_on():
+                return
+        try:
+            self._add([INSTRUMENTATIONS, *map(_library, LIBRARIES)], start)
+        except BaseException:
+            # Half of it would look like all of it, to whoever installs again.
+            self.remove()
+            raise
 
     def wrap(self, *libraries: Library) -> None:
         """Wrap others as well, which are not wrapped everywhere."""
-        with self._lock:
-            for library in libraries:
-                self._expect(library)
+        self._add(libraries, lambda: True)
 
     def act_everywhere(self, session: Session | None) -> None:
         """
@@ -241,23 +243,46 @@ class Installation:
             self._layers.clear()
             self._expected.clear()
 
-    def _expect(self, library: Library) -> None:
-        # Waited for first: what is imported meanwhile by another thread is wrapped by one of the two.
-        if library not in self._expected:
-            self._expected.append(library)
-            self._imports.expect(library.module)
-        if library.module in sys.modules:
-            self._wrap(library, sys.modules[library.module])
+    def _add(self, libraries: Sequence[Library], start: Callable[[], bool]) -> None:
+        """Wrap what is there of *libraries* if *start* says so, and from now on what comes."""
+        with self._lock:
+            for library in libraries:
+                self._imports.expect(library.module)
+            self._imports.turn_on()
+        found: dict[str, tuple[ModuleType, list[Patch]]] = {}
+        while True:
+            # Without the lock: this imports modules, for which others may hold locks and wait for ours.
+            for library in libraries:
+                module = _settled(library.module)
+                if module is not None and found.get(library.name, (None,))[0] is not module:
+                    found[library.name] = module, list(library.patches(module, self))
+            with self._lock:
+                there = [(library.name, sys.modules.get(library.module)) for library in libraries]
+                # What another thread began to import meanwhile is waited for, too.
+                if any(module is not None and found.get(name, (None,))[0] is not module for name, module in there):
+                    continue
+                if start():
+                    self._expected += [library for library in libraries if library not in self._expected]
+                    for library in libraries:
+                        if library.name in found:
+                            self._place(library, *found[library.name])
+                return
 
     def _arrived(self, module: ModuleType) -> None:
         with self._lock:
-            if self.is_on:
-                for library in self._expected:
-                    if library.module == module.__name__:
-                        self._wrap(library, module, is_new=True)
+            # Where it is not on by now, whoever turns it on waits for this module.
+            libraries = [each for each in self._expected if self.is_on and each.module == module.__name__]
+        for library in libraries:
+            self._wrap(library, module, is_new=True)
 
     def _wrap(self, library: Library, module: ModuleType, *, is_new: bool = False) -> None:
-        for patch in library.patches(module, self):
+        patches = list(library.patches(module, self))  # without the lock, as above
+        with self._lock:
+            if self.is_on:
+                self._place(library, module, patches, is_new=is_new)
+
+    def _place(self, library: Library, module: ModuleType, patches: list[Patch], *, is_new: bool = False) -> None:
+        for patch in patches:
             mine = [place for place in self._places if place.is_of(library, patch)]
             # What was just executed has functions of its own again, under the names of those that were wrapped.
             if not any(place.stands(is_new=is_new and patch.owner is module) for place in mine):
@@ -267,14 +292,15 @@ class Installation:
 
 
 def _library(name: str) -> Library:
-    return _settled(importlib.import_module(f"agentid.access.{name}").LIBRARY)
+    return importlib.import_module(f"agentid.access.{name}").LIBRARY
 
 
-def _settled(library: Library) -> Library:
-    if library.module in sys.modules:
+def _settled(name: str) -> ModuleType | None:
+    """Give a module that is imported; None where it is not, or may not be."""
+    if sys.modules.get(name) is not None:
         # Another thread may be in the middle of it: wait for that one, and hold no lock that it may want.
-        importlib.import_module(library.module)
-    return library
+        importlib.import_module(name)
+    return sys.modules.get(name)
 
 
 def install(*, strict: bool = False) -> Installation:
