@@ -286,6 +286,39 @@ def test_a_wrapped_function_is_pickled_and_copied_by_its_name(installed):
     assert os.remove is pickle.loads(pickle.dumps(os.remove))
     assert open is pickle.loads(pickle.dumps(open))
     assert os.remove is copy.deepcopy(os.remove)
+    # Read also where this library is not.
+    assert b"agentid" not in pickle.dumps(os.remove)
+
+
+class Holder:
+    """Has a method of a library as an attribute, as a program may."""
+
+    def __init__(self):
+        self.opener = urllib.request.OpenerDirector()
+        self.open = self.opener.open
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))], ids=["copied", "pickled"]
+)
+def test_a_wrapped_method_is_pickled_and_copied_with_its_object(installed, copied):
+    found, kind = copied(Holder()), urllib.request.OpenerDirector
+
+    assert found.open.__self__ is found.opener
+    assert kind.open == copied(kind.open) == copied(vars(kind)["open"].__get__(None, kind))
+
+
+def test_a_wrapped_method_is_copied_as_it_is(installed):
+    held = Holder()
+
+    assert held.open == copy.copy(held.open)
+    assert held.open == copy.copy(held).open
+
+
+def test_a_wrapped_method_of_a_class_is_pickled_with_the_class_that_it_is_of(installed):
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+
+    assert psycopg.Connection is pickle.loads(pickle.dumps(psycopg.Connection.connect)).__self__
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from contextlib import nullcontext
+from random import Random
 
 import pytest
+from access.contrib_instrumentors import instrumentors  # noqa: F401
 from access.redis_server import client, redis_server, server  # noqa: F401
 
 import agentid.access
+from agentid.errors import AccessDeniedError
 
 
 @pytest.fixture
@@ -164,3 +168,92 @@ import urllib.request
 print(type(vars(urllib.request.OpenerDirector)["open"]).__name__)
 """
     assert "None\nLayer\n" == python(program)
+
+
+# --- in any order -----------------------------------------------------------------------------------------------------
+
+
+class Turns:
+    """Ours and those of OpenTelemetry, turned on and off, and modules executed again."""
+
+    def __init__(self, world, instrumentors, installed):  # noqa: F811
+        self.contribs = []
+        for contrib in ("urllib:URLLibInstrumentor", "requests:RequestsInstrumentor", "sqlite3:SQLite3Instrumentor"):
+            found = instrumentors.on(contrib, world)
+            found.uninstrument()
+            self.contribs.append(found)
+        self.provider = world.captured.provider
+        self.installed = installed
+
+    def turn(self, random):
+        kind = random.choice(["install", "remove", "contrib", "contrib", "reload"])
+        if kind == "install":
+            agentid.access.install()
+        elif kind == "remove":
+            self.installed.remove()
+        elif kind == "reload":
+            name = random.choice(["urllib.request", "requests.sessions", "sqlite3.dbapi2"])
+            importlib.reload(importlib.import_module(name))
+        else:
+            contrib = random.choice(self.contribs)
+            if contrib.is_instrumented_by_opentelemetry:
+                contrib.uninstrument()
+            else:
+                contrib.instrument(tracer_provider=self.provider, skip_dep_check=True)
+
+
+@pytest.fixture
+def as_they_were():
+    """What is executed again is put back, for whoever comes next."""
+    for name in ("urllib", "requests", "sqlite3"):
+        pytest.importorskip(f"opentelemetry.instrumentation.{name}", reason="OpenTelemetry's own are not installed")
+    modules = [importlib.import_module(name) for name in ("urllib.request", "requests.sessions", "sqlite3.dbapi2")]
+    kept = [dict(vars(module)) for module in modules]
+    yield
+    for module, names in zip(modules, kept, strict=True):
+        vars(module).update(names)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_turned_on_and_off_each_access_is_decided_once(
+    as_they_were,
+    world,
+    instrumentors,
+    installed,
+    http,
+    tmp_path,
+    seed,  # noqa: F811
+):
+    requests, sqlite3 = pytest.importorskip("requests"), importlib.import_module("sqlite3")
+    database, file = str(tmp_path / "a.db"), tmp_path / "a.txt"
+    file.write_text("data")
+    with sqlite3.connect(database) as connection:
+        connection.execute("create table t(a)")
+    connection.close()
+
+    def query():
+        found = sqlite3.connect(database)
+        try:
+            found.execute("select a from t").fetchall()
+        finally:
+            found.close()
+
+    works = {
+        f"read:{http.url}/a": lambda: importlib.import_module("urllib.request").urlopen(f"{http.url}/a").read(),
+        f"read:{http.url}/b": lambda: requests.sessions.Session().get(f"{http.url}/b").content,
+        f"read:sqlite://{database}/main/t": query,
+        f"read:file://{file}": file.read_text,
+    }
+    turns, random = Turns(world, instrumentors, installed), Random(seed)
+    for _ in range(12):
+        turns.turn(random)
+        for permission, work in works.items():
+            for allowed, status in ((permission, "success"), ("read:crm/**", "denied")):
+                world.records.clear()
+                refused = pytest.raises(AccessDeniedError) if installed.is_on and status == "denied" else nullcontext()
+                with world.acting(allowed), refused:
+                    work()
+                assert ([(permission, status)] if installed.is_on else []) == world.touched
+            world.records.clear()
+            work()
+            assert [] == world.records

@@ -11,8 +11,8 @@ is taken away. What remains of ours below theirs decides nothing that the layer 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -144,13 +144,20 @@ def _layer_type() -> Any:
     class Layer(FunctionWrapper):  # type: ignore[type-arg]
         """A wrapped function that is copied and pickled by its name, as the function itself was."""
 
+        __bound_function_wrapper__ = _bound_type()
+
         def __init__(self, original: Any, place: Place, enabled: Callable[[], bool] | None) -> None:
             cast("Any", super()).__init__(original, place.patch.wrapper, enabled)
-            self._self_place = place.patch.owner.__name__, place.patch.name
+            self._self_owner_of_patch, self._self_name = place.patch.owner, place.patch.name
             self._self_library = place.library.name
 
         def __reduce_ex__(self, _protocol: object) -> Any:
-            return _named, self._self_place
+            from pkgutil import resolve_name
+
+            if isinstance(self._self_owner_of_patch, ModuleType):
+                # By what every Python has: it may be read where this library is not.
+                return resolve_name, (f"{self._self_owner_of_patch.__name__}:{self._self_name}",)
+            return getattr, (self._self_owner_of_patch, self._self_name)
 
         def __copy__(self) -> Any:
             return self
@@ -162,16 +169,42 @@ def _layer_type() -> Any:
 
 
 @cache
-def _covering_type() -> Any:
+def _bound_type() -> Any:
     from wrapt import BoundFunctionWrapper
 
     class Bound(BoundFunctionWrapper):  # type: ignore[type-arg]
+        """A method of a class or an object, which is copied and pickled as methods are."""
+
+        @property
+        def _self_whose(self) -> Any:
+            layer, bound_to = cast("Any", self)._self_parent, getattr(cast("Any", self).__wrapped__, "__self__", None)
+            instance = cast("Any", self)._self_instance
+            if instance is not None:
+                return instance
+            return bound_to if isinstance(bound_to, type) else layer._self_owner_of_patch
+
+        def __reduce_ex__(self, _protocol: object) -> Any:
+            return getattr, (self._self_whose, cast("Any", self)._self_parent._self_name)
+
+        def __copy__(self) -> Any:
+            return self
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+            return getattr(deepcopy(self._self_whose, memo), cast("Any", self)._self_parent._self_name)
+
+    return Bound
+
+
+@cache
+def _covering_type() -> Any:
+    class Bound(_bound_type()):
         """Is not taken for theirs by who would take it away from one object: only what lies below is."""
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("opentelemetry_instrumentation_"):
                 raise AttributeError(name)
-            return cast("Any", super()).__getattr__(name)
+            own: Any = super()
+            return own.__getattr__(name)
 
     class Covering(_layer_type()):
         """A layer above one of OpenTelemetry's."""
@@ -179,10 +212,6 @@ def _covering_type() -> Any:
         __bound_function_wrapper__ = Bound
 
     return Covering
-
-
-def _named(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(module), name)
 
 
 def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
