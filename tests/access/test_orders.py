@@ -203,6 +203,11 @@ class Turns:
 
 
 @pytest.fixture
+def turns(world, instrumentors, installed):  # noqa: F811
+    return Turns(world, instrumentors, installed)
+
+
+@pytest.fixture
 def as_they_were():
     """What is executed again is put back, for whoever comes next."""
     for name in ("urllib", "requests", "sqlite3"):
@@ -215,15 +220,7 @@ def as_they_were():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_is_turned_on_and_off_each_access_is_decided_once(
-    as_they_were,
-    world,
-    instrumentors,
-    installed,
-    http,
-    tmp_path,
-    seed,  # noqa: F811
-):
+def test_whatever_is_turned_on_and_off_each_access_is_decided_once(as_they_were, world, turns, http, tmp_path, seed):
     requests, sqlite3 = pytest.importorskip("requests"), importlib.import_module("sqlite3")
     database, file = str(tmp_path / "a.db"), tmp_path / "a.txt"
     file.write_text("data")
@@ -244,16 +241,18 @@ def test_whatever_is_turned_on_and_off_each_access_is_decided_once(
         f"read:sqlite://{database}/main/t": query,
         f"read:file://{file}": file.read_text,
     }
-    turns, random = Turns(world, instrumentors, installed), Random(seed)
+    random = Random(seed)
     for _ in range(12):
         turns.turn(random)
         for permission, work in works.items():
             for allowed, status in ((permission, "success"), ("read:crm/**", "denied")):
                 world.records.clear()
-                refused = pytest.raises(AccessDeniedError) if installed.is_on and status == "denied" else nullcontext()
+                refused = (
+                    pytest.raises(AccessDeniedError) if turns.installed.is_on and status == "denied" else nullcontext()
+                )
                 with world.acting(allowed), refused:
                     work()
-                assert ([(permission, status)] if installed.is_on else []) == world.touched
+                assert ([(permission, status)] if turns.installed.is_on else []) == world.touched
             world.records.clear()
             work()
             assert [] == world.records
