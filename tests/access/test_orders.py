@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -168,6 +169,31 @@ import urllib.request
 print(type(vars(urllib.request.OpenerDirector)["open"]).__name__)
 """
     assert "None\nLayer\n" == python(program)
+
+
+def test_a_function_that_somebody_took_away_keeps_nothing_else_from_being_unwrapped(installed, monkeypatch):
+    request = importlib.import_module("urllib.request")
+    before = os.system.__wrapped__
+    monkeypatch.delattr(request.OpenerDirector, "open")
+
+    installed.remove()
+
+    assert before is os.system
+    assert not installed.is_on
+    with pytest.raises(KeyError):  # what cannot be wrapped is told
+        agentid.access.install()
+
+
+def test_a_function_that_an_instrumentation_takes_away_keeps_no_other_one_below(installed):
+    opener = importlib.import_module("urllib.request").OpenerDirector
+    ours = vars(opener)["open"]
+
+    try:
+        with installed.lowered(is_being_unwrapped=False):
+            del opener.open
+        assert all(place._lowered is None for place in installed._places)
+    finally:
+        opener.open = ours
 
 
 # --- in any order -----------------------------------------------------------------------------------------------------

@@ -53,6 +53,11 @@ class Place:
         # As it is stored, and not as it is bound when it is looked up.
         return cast("dict[str, Any]", vars(self.patch.owner))[self.patch.name]
 
+    @property
+    def _is_on_top(self) -> bool:
+        # Somebody may have taken the function away as a whole.
+        return cast("dict[str, Any]", vars(self.patch.owner)).get(self.patch.name) is self._layer
+
     def is_of(self, library: Library, patch: Patch) -> bool:
         """Whether it is this function."""
         return (library.name, patch.owner, patch.name) == (self.library.name, self.patch.owner, self.patch.name)
@@ -70,14 +75,14 @@ class Place:
 
     def unwrap(self) -> bool:
         """Take our layer away, if it is the outermost; say whether it was."""
-        if self._stored is not self._layer:
+        if not self._is_on_top:
             return False
         self._put(self._original)
         return True
 
     def lower(self, *, is_being_unwrapped: bool) -> None:
         """Let somebody find the function with their own layer outermost, if they have one, and ours below it."""
-        if self._stored is not self._layer:
+        if not self._is_on_top:
             return  # somebody wrapped it since, whom we leave alone
         theirs: Any = self._original
         if not is_being_unwrapped:
@@ -94,7 +99,7 @@ class Place:
     def rise(self) -> None:
         """Put our layer on top again."""
         lowered, self._lowered, undo, self._undo = self._lowered, None, self._undo, None
-        if lowered is None:
+        if lowered is None or self.patch.name not in vars(self.patch.owner):
             return
         found = self._stored
         if found is lowered:  # they did nothing here
