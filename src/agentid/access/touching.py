@@ -56,7 +56,17 @@ class Touching:
         is_described: Whether its span has what the conventions of OpenTelemetry name; else another one does.
     """
 
-    __slots__ = ("_accounts_for", "_call", "_facts", "_inside", "_is_described", "_others", "_token", "_touch")
+    __slots__ = (
+        "_accounts_for",
+        "_call",
+        "_facts",
+        "_inside",
+        "_is_described",
+        "_others",
+        "_running",
+        "_token",
+        "_touch",
+    )
 
     def __init__(
         self,
@@ -74,6 +84,7 @@ class Touching:
         self._is_described = is_described
         self._call: GuardedCall | None = None
         self._others: dict[Session, GuardedCall] = {}
+        self._running: GuardedCall | None = None
         self._token: Token[frozenset[str]] | None = None
 
     def __enter__(self) -> Touching:
@@ -97,8 +108,7 @@ class Touching:
     ) -> None:
         """Note what went in or came out, and what is known of it only now. Numbers add up, until it is over."""
         if self._call is not None and not self._call.closed:
-            session = acting.get()
-            call = self._call if session is None else self._others.get(session, self._call)
+            call = self._by(acting.get(), self._call)
             call.saw(rows=rows, size=size, attributes=attributes if self._is_described else None)
 
     def _begin(self, call: GuardedCall) -> None:
@@ -112,9 +122,10 @@ class Touching:
     # --- for an access that goes on after the block in which it was begun ------------------------------------------
 
     def resume(self) -> None:
-        """The library runs from here."""
+        """The library runs from here, as the agent that called it."""
         if self._call is not None:
-            self._call.resume()
+            self._running = self._by(acting.get(), self._call)
+            self._running.resume()
             self._token = self._inside.set(self._inside.get() | self._accounts_for)
 
     def pause(self) -> None:
@@ -124,8 +135,13 @@ class Touching:
             # Paused in another context than it was resumed in, there is nothing to undo in this one.
             with suppress(ValueError):
                 self._inside.reset(token)
-        if self._call is not None:
-            self._call.pause()
+        running, self._running = self._running, None
+        if running is not None:
+            running.pause()
+
+    def _by(self, session: Session | None, first: GuardedCall) -> GuardedCall:
+        """Give the access as it was decided for who acts; nobody goes on with that of the first one."""
+        return first if session is None else self._others.get(session, first)
 
     def check(self) -> None:
         """
@@ -150,7 +166,9 @@ class Touching:
 
     def close(self, error: BaseException | None = None) -> None:
         """It is over; only the first call counts."""
-        if self._call is not None:
-            self._call.close(error)
-        for other in self._others.values():
-            other.close(error)
+        try:
+            if self._call is not None:
+                self._call.close(error)
+        finally:  # also where that cannot be recorded
+            for other in self._others.values():
+                other.close(error)
