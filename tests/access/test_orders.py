@@ -282,3 +282,23 @@ def test_whatever_is_turned_on_and_off_each_access_is_decided_once(as_they_were,
             world.records.clear()
             work()
             assert [] == world.records
+
+
+def test_a_function_that_somebody_wrapped_before_us_is_decided(world, installed, tmp_path, monkeypatch):
+    installed.remove()
+    before, file = os.chmod, tmp_path / "a.txt"
+    file.write_text("data")
+
+    def theirs(path, mode):
+        before(path, mode)
+
+    monkeypatch.setattr(os, "chmod", theirs)
+    agentid.access.install()
+
+    with world.acting("read:crm/**"), pytest.raises(AccessDeniedError):
+        os.chmod(file, 0o600)  # noqa: PTH101 -- that one
+    with world.acting(f"edit:file://{file}"):
+        os.chmod(file, 0o600)  # noqa: PTH101
+
+    assert [(f"edit:file://{file}", "denied"), (f"edit:file://{file}", "success")] == world.touched
+    installed.remove()

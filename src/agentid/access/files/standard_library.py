@@ -343,7 +343,9 @@ def _patches(module: ModuleType, access: Installation) -> Iterable[Patch]:
     globber = getattr(sys.modules.get("glob"), "_StringGlobber", None)
     for owner in dict.fromkeys((module, system, accessor, globber)):
         for name, wrapper in wrappers.items():
-            if owner is not None and _is_bare(vars(owner).get(name)) and not (owner is accessor and name == "open"):
+            found = None if owner is None or (owner is accessor and name == "open") else vars(owner).get(name)
+            # Those of the system also where somebody has put one of his own there.
+            if found is not None and (owner in (module, system) or _is_bare(found)):
                 yield Patch(owner, name, wrapper)
     if accessor is not None:
         yield Patch(accessor, "open", opens)
