@@ -11,7 +11,8 @@ is strict it is refused before it happens.
 - A record says that it was let pass, and not what came of it. Its resource is named where that can be said for sure.
 - A wrapper stands for what it announces itself, and not for code of the agent that runs meanwhile.
 - Not seen: what announces nothing, such as an open file or socket that is used on, a socket that listens without an
-  address, a process that is made by `_posixsubprocess` itself, and whatever native code does by itself.
+  address, a raw socket that an adapter or a hook opens in the middle of a request that was decided, a process that is
+  made by `_posixsubprocess` itself, and whatever native code does by itself.
 
 Python has no way to take such a hook away: outside of a session, or once the installation is removed, it does nothing.
 """
