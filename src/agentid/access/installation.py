@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentid.access import tripwire
 from agentid.access.importing import Imports
+from agentid.access.interpreters import INTERPRETERS
 from agentid.access.layers import INSTRUMENTATIONS, Place
 from agentid.access.touching import Inside, Touching, announcements
 from agentid.guard.session import Session, acting
@@ -213,7 +214,7 @@ class Installation:
             if is_on():
                 return
         try:
-            self._add([INSTRUMENTATIONS, *map(_library, LIBRARIES)], start)
+            self._add([INSTRUMENTATIONS, *INTERPRETERS, *map(_library, LIBRARIES)], start)
         except BaseException:
             # Half of it would look like all of it, to whoever installs again.
             self.remove()

@@ -31,6 +31,7 @@ from pathlib import PurePath
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from agentid.access.interpreters import ARE_ANNOUNCED
 from agentid.access.places import file_resource
 from agentid.guard.enforce import Enforcement
 from agentid.guard.touch import Door
@@ -163,7 +164,7 @@ def _own_modules() -> str:
     return str(PurePath(os.__file__).parent / "lib-dynload") + os.sep
 
 
-_EVENTS: Final = {
+_EVENTS: Final[dict[str, _Event]] = {
     "open": _Event("file", _opened),
     "os.chmod": _Event("file", _on_path("edit", folders=1)),
     "os.chown": _Event("file", _on_path("edit", folders=1)),
@@ -197,7 +198,7 @@ _EVENTS: Final = {
     "os.system": _Event("process", _unnamed),
     "pty.spawn": _Event("process", _unnamed),
     "subprocess.Popen": _Event("process", _program),
-    "cpython.PyInterpreterState_New": _Event("interpreter", _unnamed),
+    **({"cpython.PyInterpreterState_New": _Event("interpreter", _unnamed)} if ARE_ANNOUNCED else {}),
     "import": _Event("native", _native),
     "ctypes.call_function": _Event("ctypes", _unnamed),
     "ctypes.cdata": _Event("ctypes", _unnamed),
