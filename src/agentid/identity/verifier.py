@@ -135,14 +135,19 @@ class Verifier:
             CredentialError: It is not one of this trust domain, or not good at *moment*.
             DelegationError: The chain is broken, or a link hands on what it must not.
         """
-        links = cast("tuple[str, ...]", chain) if _is_of_texts(chain) else chain_links(chain)
-        found = self._known(self._grants, links, keys)
-        if found is not None:
-            # Nearly every chain is known already, and was looked at then: no detours.
-            found.lifetime.check(GRANT, moment, self._leeway)
-            return found
-        links = chain_links(links)
-        known = len(links)
+        was_asked = False
+        if type(chain) is tuple:
+            for link in cast("tuple[object, ...]", chain):
+                if type(link) is not str:  # a subclass could equal what it is not
+                    break
+            else:
+                # Nearly every chain is known already, and was looked at then: no detours.
+                was_asked, found = True, self._grants.get(cast("tuple[str, ...]", chain))
+                if found is not None and found.keys is keys:
+                    found.lifetime.check(GRANT, moment, self._leeway)
+                    return found
+        links = chain_links(cast("object", chain))
+        known, found = len(links) + (not was_asked), None
         while found is None and known > 2:
             known -= 1
             found = self._known(self._grants, links[:known], keys)
@@ -203,12 +208,3 @@ class Verifier:
 
     def _read_root_grant(self, claims: GrantClaims) -> Grant:
         return Grant.from_root_claims(claims, trust_domain=self._trust_domain)
-
-
-def _is_of_texts(chain: object) -> bool:
-    if type(chain) is not tuple:
-        return False
-    for link in cast("tuple[object, ...]", chain):  # noqa: SIM110 -- a generator costs as much as all that is known
-        if type(link) is not str:  # a subclass could equal what it is not
-            return False
-    return True
