@@ -50,7 +50,7 @@ class Wrapper:
     needs: tuple[str, ...] = ()
     spans: int = 1
     clock: Callable[[], int] = time.thread_time_ns
-    per_batch_ns: int = 20_000_000
+    per_batch_ns: int = 12_000_000
     also: Callable[[Installation], None] | None = None
 
     def suite(self) -> Suite:
@@ -63,7 +63,7 @@ class Wrapper:
             Case(ACTS, acts.batch, BARE, around=acts.around),
         ]
         name = f"access: {self.name}: {self.what}"
-        return Suite(name, cases, 9, self.per_batch_ns, around=world.around, clock=self.clock)
+        return Suite(name, cases, 5, self.per_batch_ns, around=world.around, clock=self.clock)
 
 
 class World:
