@@ -12,6 +12,7 @@ import pytest
 from agentid.access.databases.sqlite_events import Places
 from agentid.errors import AccessDeniedError, CredentialRevokedError
 from agentid.guard import ObserveOnlyGuard, propagate
+from tests.systems import needs_blobs, needs_serialize
 
 SCHEMA = """
 create table orders(id integer primary key, customer text, amount int);
@@ -275,7 +276,7 @@ def test_backup_needs_the_whole_of_both_databases(world, connection, db, tmp_pat
     target.close()
 
 
-@pytest.mark.skipif(not hasattr(sqlite3.Connection, "serialize"), reason="this Python's sqlite3 cannot serialize")
+@needs_serialize
 def test_serialize_and_deserialize_need_the_whole_database(world, connection, path, db):
     with world.acting(f"read:{db}/**", f"edit:{db}/**"):
         with pytest.raises(AccessDeniedError):
@@ -299,7 +300,7 @@ def test_a_dump_reads_each_table_that_it_writes_down(world, connection, db):
     assert (f"read:{db}/main/log", "denied") in world.touched
 
 
-@pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="this Python's sqlite3 opens no blobs")
+@needs_blobs
 def test_a_blob_is_read_and_edited_only_with_permission(world, connection, db):
     with world.acting(f"read:{db}/main/log"):
         with pytest.raises(AccessDeniedError):

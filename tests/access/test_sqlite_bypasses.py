@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from agentid.errors import AccessDeniedError, NoActingAgentError
+from tests.systems import needs_blobs
 
 refused = pytest.raises(AccessDeniedError)
 
@@ -200,7 +201,7 @@ def test_rows_are_counted_and_stopped_whatever_class_a_cursor_has(world, connect
 # --- blobs -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
+@needs_blobs
 def test_a_blob_is_read_and_written_only_as_long_as_that_is_allowed(world, connection, db):
     orders = [f"read:{db}/main/orders", f"edit:{db}/main/orders"]
     with world.acting(*orders):
@@ -226,7 +227,7 @@ def test_a_blob_is_read_and_written_only_as_long_as_that_is_allowed(world, conne
     assert [("xob",)] == connection.execute("select customer from orders where id = 2").fetchall()
 
 
-@pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="needs Python 3.11")
+@needs_blobs
 def test_a_blob_is_over_when_it_is_closed_or_gone(world, connection, db):
     with world.acting(f"read:{db}/main/orders"):
         with connection.blobopen("orders", "customer", 1, readonly=True) as blob:

@@ -21,27 +21,22 @@ def check(*command):
 
 
 def needs(checker):
-    """Type checkers come with what `make check` needs, and `.ci/run` has that on one Python of several."""
-    found = importlib.util.find_spec(checker) is not None
-    return pytest.mark.skipif(not found, reason=f"{checker} comes with the `dev` group, which is not installed here")
+    return pytest.mark.skipif(
+        importlib.util.find_spec(checker) is None,
+        reason=f"{checker} belongs to `make check`, which runs on one Python: it is not installed here",
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(
-    importlib.util.find_spec("mypy") is None,
-    reason="mypy belongs to `make check`, which runs on one Python: it is not installed here",
-)
+@needs("mypy")
 def test_code_of_users_passes_mypy_strict(tmp_path):
     check(sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path), *FILES)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(
-    importlib.util.find_spec("pyright") is None,
-    reason="pyright belongs to `make check`, which runs on one Python: it is not installed here",
-)
+@needs("pyright")
 def test_code_of_users_passes_pyright_strict():
     check(sys.executable, "-m", "pyright", "--pythonpath", sys.executable, *FILES)
 

@@ -209,7 +209,9 @@ def test_a_link_to_a_file_that_others_can_get_at_is_refused(path, tmp_path):
 
 
 @needs_posix
-@pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.skipif(
+    os.name == "posix" and os.geteuid() != 0, reason="only root can give files away; the next test does without"
+)
 @pytest.mark.parametrize("owned", ["link", "file"])
 def test_a_link_or_a_file_of_another_user_is_refused(path, tmp_path, owned):
     """Who put it there could put another there tomorrow."""

@@ -432,7 +432,9 @@ def test_closing_while_threads_write_loses_nothing_that_was_acknowledged(open_lo
     assert verify_audit_log(tmp_path / "audit", trust).ok
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="raises in another thread as only CPython can")
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="raises in another thread by a function of CPython that others lack"
+)
 @pytest.mark.parametrize("durability", ["process", "disk"])
 def test_an_interrupt_at_any_moment_leaves_a_log_that_verifies(
     open_log, make_record, trust, tmp_path, caplog, durability

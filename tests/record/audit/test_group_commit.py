@@ -262,7 +262,9 @@ def test_one_that_is_interrupted_while_its_batch_is_done_keeps_nobody_asleep(dis
     assert [[0], [1, 2, 3, 4, 5]] == disk.batches
 
 
-@pytest.mark.skipif(sys.implementation.name != "cpython", reason="raises in another thread as only CPython can")
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="raises in another thread by a function of CPython that others lack"
+)
 def test_interrupts_at_any_moment_stop_only_the_threads_that_they_reach(disk):
     """Wherever they come, nobody waits for ever, nothing is done twice, and what was done is known to be."""
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc

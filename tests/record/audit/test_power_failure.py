@@ -17,7 +17,9 @@ import pytest
 
 from agentid.record.audit import append_file, verify_audit_log
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks up the names of descriptors")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="finds out in /proc, as only Linux has it, which file a descriptor is of"
+)
 
 
 class Disk:

@@ -13,7 +13,7 @@ import pytest
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(sys.platform != "linux", reason="memory and processor time as Linux tells them"),
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, where only Linux says what a process takes"),
 ]
 
 _PEAK = """
